@@ -1,0 +1,143 @@
+//! The machine's file system.
+
+use std::fs;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::Path;
+use std::sync::Arc;
+
+use rustix::fs::FlockOperation;
+
+use crate::{Disk, File, Lock};
+
+#[derive(Debug, Default, Clone, Copy)]
+pub struct SystemDisk;
+
+#[derive(Debug)]
+struct SystemFile(fs::File);
+
+#[derive(Debug)]
+struct SystemLock(#[expect(dead_code, reason = "held for its lock")] fs::File);
+
+impl Lock for SystemLock {}
+
+impl Disk for SystemDisk {
+    fn create_dir_all(&self, path: &Path) -> io::Result<()> {
+        fs::create_dir_all(path)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let file = fs::OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        Ok(Arc::new(SystemFile(file)))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let file = fs::OpenOptions::new().read(true).write(true).open(path)?;
+        Ok(Arc::new(SystemFile(file)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let mut names = Vec::new();
+        for entry in fs::read_dir(dir)? {
+            let entry = entry?;
+            if entry.file_type()?.is_file() {
+                names.push(entry.file_name().to_string_lossy().into_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        fs::File::open(dir)?.sync_all()
+    }
+
+    fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
+        let stat = rustix::fs::statvfs(dir)?;
+        Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn Lock>> {
+        let file = fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)?;
+        rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive)?;
+        Ok(Box::new(SystemLock(file)))
+    }
+}
+
+impl File for SystemFile {
+    fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut done = 0;
+        while done < buf.len() {
+            match self.0.read_at(&mut buf[done..], offset + done as u64) {
+                Ok(0) => break,
+                Ok(n) => done += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(done)
+    }
+
+    fn write_at(&self, parts: &[IoSlice<'_>], mut offset: u64) -> io::Result<()> {
+        const PARTS_MAX: usize = 1024; // IOV_MAX of Linux
+        for group in parts.chunks(PARTS_MAX) {
+            let wanted: u64 = group.iter().map(|p| p.len() as u64).sum();
+            let written = rustix::io::pwritev(&self.0, group, offset)? as u64;
+            if written < wanted {
+                // A short write: the rest goes part by part.
+                let mut skip = written;
+                let mut at = offset + written;
+                for part in group {
+                    let len = part.len() as u64;
+                    if skip >= len {
+                        skip -= len;
+                        continue;
+                    }
+                    let rest = part.get(usize::try_from(skip).unwrap_or(usize::MAX)..).unwrap_or_default();
+                    self.0.write_all_at(rest, at)?;
+                    at += rest.len() as u64;
+                    skip = 0;
+                }
+            }
+            offset += wanted;
+        }
+        Ok(())
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn size_bytes(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn truncate(&self, size_bytes: u64) -> io::Result<()> {
+        self.0.set_len(size_bytes)
+    }
+
+    fn fill_with_zeros(&self, size_bytes: u64) -> io::Result<()> {
+        let zeros = vec![0; 1 << 20];
+        let mut at = 0;
+        while at < size_bytes {
+            let n = (size_bytes - at).min(zeros.len() as u64);
+            self.0.write_all_at(&zeros[..usize::try_from(n).unwrap_or(zeros.len())], at)?;
+            at += n;
+        }
+        self.0.sync_all()
+    }
+}

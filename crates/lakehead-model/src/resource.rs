@@ -1,0 +1,211 @@
+//! The three resources as the server keeps them. How clients write them is read in `lakehead-server`'s `api`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{PipelineId, Schema, SinkId, StreamId, Timestamp};
+
+/// A durable queue of records.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Stream {
+    pub id: StreamId,
+    pub name: String,
+    /// Counts changes, from 1.
+    pub version: u64,
+    pub http: Http,
+    pub worker_binding: WorkerBinding,
+    pub format: JsonFormat,
+    /// `None`: unstructured, one column `value` of type json.
+    pub schema: Option<Schema>,
+    pub created_at: Timestamp,
+    pub modified_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Http {
+    pub enabled: bool,
+    pub authentication: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cors: Option<Cors>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct Cors {
+    pub origins: Vec<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WorkerBinding {
+    pub enabled: bool,
+}
+
+/// How JSON is written: by producers into a stream, by a sink into files.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct JsonFormat {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decimal_encoding: Option<DecimalEncoding>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timestamp_format: Option<TimestampFormat>,
+    #[serde(default)]
+    pub unstructured: bool,
+    /// Sinks only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<JsonCompression>,
+}
+
+/// Default: number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum DecimalEncoding {
+    #[default]
+    Number,
+    String,
+    /// Base64 of the 16-byte big-endian two's complement integer.
+    Bytes,
+}
+
+/// Default: RFC 3339.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum TimestampFormat {
+    #[default]
+    Rfc3339,
+    UnixMillis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum JsonCompression {
+    #[default]
+    Uncompressed,
+    Gzip,
+}
+
+/// A destination. Secrets of its configuration live apart from it, in the metadata store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Sink {
+    pub id: SinkId,
+    pub name: String,
+    pub version: u64,
+    pub config: FilesConfig,
+    pub format: SinkFormat,
+    /// As given; columns come from the query.
+    pub schema: Option<serde_json::Value>,
+    pub created_at: Timestamp,
+    pub modified_at: Timestamp,
+}
+
+/// Configuration of a sink of type `r2`: files in a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilesConfig {
+    pub account_id: String,
+    pub bucket: String,
+    /// Prefix of every object; no slash at either end, may be empty.
+    #[serde(default)]
+    pub path: String,
+    /// strftime, by ingest time in UTC. `None` when the user gave none: [`DEFAULT_TIME_PATTERN`] applies. Empty: no partitions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub time_pattern: Option<String>,
+    #[serde(default)]
+    pub file_naming: FileNaming,
+    #[serde(default)]
+    pub rolling_policy: RollingPolicy,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jurisdiction: Option<String>,
+}
+
+/// The documented default of `partitioning.time_pattern`.
+pub const DEFAULT_TIME_PATTERN: &str = "year=%Y/month=%m/day=%d";
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct FileNaming {
+    /// Joined to the name with `-`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prefix: Option<String>,
+    /// Replaces the extension.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub suffix: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strategy: Option<NamingStrategy>,
+}
+
+/// Default: `uuid_v7`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum NamingStrategy {
+    /// `00012-000`: a counter of the sink, then the writer.
+    Serial,
+    /// Random (version 4).
+    Uuid,
+    #[default]
+    UuidV7,
+    Ulid,
+}
+
+/// When a file is finished: at the first of size, age, inactivity. Absent: no such bound, except that the age defaults to
+/// 300 seconds.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct RollingPolicy {
+    /// Bytes really produced, compressed. 0 means no bound.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_size_bytes: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub interval_seconds: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inactivity_seconds: Option<u64>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum SinkFormat {
+    Json(JsonFormat),
+    Parquet(ParquetFormat),
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
+pub struct ParquetFormat {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<ParquetCompression>,
+    /// Encoded bytes of a row group. Absent or 0: 128 MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_group_bytes: Option<u64>,
+}
+
+/// Default: zstd. `lz4` writes LZ4_RAW, the one every reader understands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Default)]
+#[serde(rename_all = "snake_case")]
+pub enum ParquetCompression {
+    Uncompressed,
+    Snappy,
+    Gzip,
+    #[default]
+    Zstd,
+    Lz4,
+}
+
+/// SQL that moves records from streams to sinks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Pipeline {
+    pub id: PipelineId,
+    pub name: String,
+    pub version: u64,
+    pub sql: String,
+    /// The resources the SQL names, with the versions they had.
+    pub tables: Vec<TableRef>,
+    pub created_at: Timestamp,
+    pub modified_at: Timestamp,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableRef {
+    #[serde(flatten)]
+    pub table: Table,
+    pub name: String,
+    pub version: u64,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", content = "id", rename_all = "snake_case")]
+pub enum Table {
+    Stream(StreamId),
+    Sink(SinkId),
+}
