@@ -1,1 +1,4 @@
+//! The server.
 
+pub mod api;
+pub mod control;
