@@ -14,3 +14,4 @@ pub mod runtime;
 pub mod startup;
 pub mod storage;
 pub mod telemetry;
+mod wiring;
