@@ -7,8 +7,8 @@ use portable as chosen;
 #[cfg(target_arch = "x86_64")]
 use sse2 as chosen;
 
-pub(crate) use chosen::{classes, quote_or_backslash};
-use chosen::{quote_or_backslash_block, string_special, string_special_block};
+pub(crate) use chosen::{classes, quote_or_backslash, quote_or_backslash_block};
+use chosen::{string_special, string_special_block};
 
 /// Bytes looked at in one step.
 pub(crate) const CHUNK_BYTES: usize = 16;
