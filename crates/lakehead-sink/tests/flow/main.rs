@@ -1,5 +1,7 @@
 //! A writer and a publisher together, as the runtime drives them.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 mod commit;
 mod crash;
 mod disk;
