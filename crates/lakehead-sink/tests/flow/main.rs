@@ -5,5 +5,9 @@
 mod commit;
 mod crash;
 mod disk;
+mod objects;
+#[cfg(feature = "s3-tests")]
+mod real_s3;
 mod rolling;
 mod rows;
+mod store;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use lakehead_model::Timestamp;
 use lakehead_model::resource::{ParquetFormat, SinkFormat};
-use lakehead_sink::{Bucket, ErrorKind, MemoryBudget, OPEN_FILES_MAX, Publisher, Roll, Writer};
+use lakehead_sink::{Bucket, ErrorKind, MemoryBudget, OPEN_FILES_MAX, Publisher, Roll, Uploads, Writer};
 
 use crate::disk::FaultyDisk;
 use crate::rows::{Place, START, batch, json, parquet};
@@ -97,7 +97,7 @@ async fn ten_thousand_partitions_pass_through_a_bounded_number_of_open_files() {
     // This disk syncs nothing: ten thousand real syncs take a minute and are not the point here.
     let seams = place.with_disk(FaultyDisk::tracing());
     let bucket = Bucket::Local { root: place.bucket() };
-    let publisher = Publisher::new(bucket, place.staging(), &seams).await.unwrap();
+    let publisher = Publisher::new(bucket, place.staging(), &seams, Uploads::default()).await.unwrap();
     let mut writer = Writer::new(settings, seams, Arc::default(), 0).unwrap();
     for n in 0..10_000 {
         let partition = writer.partition(Timestamp(START.0 + n * 1_000_000)).unwrap();
