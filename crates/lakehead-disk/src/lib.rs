@@ -53,6 +53,8 @@ pub trait File: Send + Sync + fmt::Debug + 'static {
     /// Makes the file `size_bytes` long, filled with zeros, in a way that later overwriting and syncing changes no metadata.
     /// Durable when it returns. For a file just created.
     fn fill_with_zeros(&self, size_bytes: u64) -> io::Result<()>;
+    /// Forgets what memory holds of the synced content, so that the next read comes from the disk. A hint: it may do nothing.
+    fn drop_cached(&self);
 }
 
 /// A held lock. Dropping it gives it back.

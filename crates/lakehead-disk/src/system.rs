@@ -144,4 +144,9 @@ impl File for SystemFile {
         }
         self.0.sync_all()
     }
+
+    fn drop_cached(&self) {
+        // Only a hint, so a file system that does not take it changes nothing.
+        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
+    }
 }
