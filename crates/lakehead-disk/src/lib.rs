@@ -24,6 +24,11 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Replaces `to` if it exists, atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives the file `from` the second name `to`, without ever replacing anything: `AlreadyExists` if `to` is taken,
+    /// `CrossesDevices` if it lies on another file system, `Unsupported` where there are no hard links.
+    fn link(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Names of the regular files in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
@@ -48,6 +53,8 @@ pub trait File: Send + Sync + fmt::Debug + 'static {
     /// Makes the file `size_bytes` long, filled with zeros, in a way that later overwriting and syncing changes no metadata.
     /// Durable when it returns. For a file just created.
     fn fill_with_zeros(&self, size_bytes: u64) -> io::Result<()>;
+    /// Forgets what memory holds of the synced content, so that the next read comes from the disk. A hint: it may do nothing.
+    fn drop_cached(&self);
 }
 
 /// A held lock. Dropping it gives it back.

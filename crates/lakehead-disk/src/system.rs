@@ -40,6 +40,10 @@ impl Disk for SystemDisk {
         fs::rename(from, to)
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         fs::remove_file(path)
     }
@@ -139,5 +143,10 @@ impl File for SystemFile {
             at += n;
         }
         self.0.sync_all()
+    }
+
+    fn drop_cached(&self) {
+        // Only a hint, so a file system that does not take it changes nothing.
+        let _ = rustix::fs::fadvise(&self.0, 0, None, rustix::fs::Advice::DontNeed);
     }
 }

@@ -1,0 +1,4 @@
+//! The log through its public interface.
+
+mod append_and_read;
+mod bed;
