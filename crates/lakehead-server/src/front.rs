@@ -21,7 +21,13 @@ pub struct Front {
 }
 
 impl Front {
-    pub fn new(ingest: Ingest, api: Router, log: LocalLog, metrics: Metrics, draining: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        ingest: Ingest,
+        api: Router,
+        log: LocalLog,
+        metrics: Metrics,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
         Front { ingest, api, log, metrics, draining }
     }
 

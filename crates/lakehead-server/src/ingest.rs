@@ -118,7 +118,8 @@ impl Ingest {
             return Err(Refusal::Draining);
         }
         let shape = Shape::of(request.headers())?;
-        let (_room, received) = self.budget.read(request.into_body(), shape.encoding, self.clock.as_ref()).await?;
+        let (_room, received) =
+            self.budget.read(request.into_body(), shape.encoding, self.clock.as_ref()).await?;
         self.append(&endpoint, shape, received).await
     }
 
@@ -133,7 +134,11 @@ impl Ingest {
             encoding => Bytes::from(encoding.inflate(&received, REQUEST_BYTES_MAX)?),
         };
         let mut bounds = Vec::new();
-        if shape.lines { frame_lines(&body, &mut bounds)? } else { frame_array(&body, &mut bounds)? }
+        if shape.lines {
+            frame_lines(&body, &mut bounds)?
+        } else {
+            frame_array(&body, &mut bounds)?
+        }
         let (records, bytes) = (bounds.len(), body.len());
         if records > 0 {
             self.log.append(Append { partition: endpoint.partition, body, records: bounds.into() }).await?;
@@ -160,9 +165,12 @@ impl Shape {
             (Some(one), None) => one.to_str().ok().and_then(|value| Encoding::parse(Some(value))),
             _ => None,
         };
-        let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        let content_type =
+            headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
         let content_type = content_type.split(';').next().unwrap_or_default().trim();
-        let lines = ["application/x-ndjson", "application/ndjson"].iter().any(|t| content_type.eq_ignore_ascii_case(t));
+        let lines = ["application/x-ndjson", "application/ndjson"]
+            .iter()
+            .any(|t| content_type.eq_ignore_ascii_case(t));
         Ok(Shape { encoding: encoding.ok_or(Refusal::Encoding)?, lines })
     }
 }
@@ -175,7 +183,9 @@ impl Refusal {
     /// Codes: 1003 is Cloudflare's for malformed JSON, 1016 and 10000 are its API's; the others are ours.
     fn answer(&self) -> Response<Body> {
         let (status, code, message) = match self {
-            Refusal::NoSuchStream => (StatusCode::NOT_FOUND, 1016, "stream does not exist or does not accept HTTP"),
+            Refusal::NoSuchStream => {
+                (StatusCode::NOT_FOUND, 1016, "stream does not exist or does not accept HTTP")
+            }
             Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, 10405, "records are sent with POST"),
             Refusal::NotAuthenticated => {
                 (StatusCode::UNAUTHORIZED, 10000, "a bearer token that may send to this stream is needed")
@@ -191,13 +201,17 @@ impl Refusal {
             Refusal::NotRecords(text) => (StatusCode::BAD_REQUEST, 1004, text.as_str()),
             Refusal::TooSlow => (StatusCode::REQUEST_TIMEOUT, 10408, "the body arrived too slowly"),
             Refusal::Disconnected => (StatusCode::BAD_REQUEST, 10400, "the body ended early"),
-            Refusal::Backlogged => (StatusCode::TOO_MANY_REQUESTS, 10429, "too much waits for the disk; try again"),
+            Refusal::Backlogged => {
+                (StatusCode::TOO_MANY_REQUESTS, 10429, "too much waits for the disk; try again")
+            }
             Refusal::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 10507,
                 "the log has reached its disk quota; try again when pipelines have caught up",
             ),
-            Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, 10503, "the log is closed; the server is stopping"),
+            Refusal::Stopping => {
+                (StatusCode::SERVICE_UNAVAILABLE, 10503, "the log is closed; the server is stopping")
+            }
         };
         let mut response = answer::error(status, code, message);
         let headers = response.headers_mut();
@@ -226,9 +240,9 @@ impl Refusal {
 impl From<ReadError> for Refusal {
     fn from(e: ReadError) -> Self {
         match e {
-            ReadError::TooLarge { limit } => {
-                Refusal::TooLarge(format!("the body has more than {limit} bytes, which is the limit of a request"))
-            }
+            ReadError::TooLarge { limit } => Refusal::TooLarge(format!(
+                "the body has more than {limit} bytes, which is the limit of a request"
+            )),
             ReadError::TooSlow => Refusal::TooSlow,
             ReadError::Disconnected => Refusal::Disconnected,
             ReadError::NoRoom => Refusal::Backlogged,

@@ -50,7 +50,11 @@ impl Storage {
             (_, _, Some(given)) => {
                 (given.access_key_id.reveal().to_owned(), Secret::new(given.secret_access_key.reveal()))
             }
-            _ => return Err(format!("bucket `{bucket}` has no credentials, neither configured nor given with the sink")),
+            _ => {
+                return Err(format!(
+                    "bucket `{bucket}` has no credentials, neither configured nor given with the sink"
+                ));
+            }
         };
         Ok(Bucket::S3(S3Bucket {
             endpoint: place.endpoint.clone().unwrap_or_default(),

@@ -11,8 +11,8 @@ use lakehead_transform::Source;
 
 use crate::api::{self, Api};
 use crate::control::{
-    BucketStore, Control, Error, LocalBuckets, Object, Parts, PipelineState, PipelineStatus, SqlCompiler, SqlRefusal,
-    StatementRef,
+    BucketStore, Control, Error, LocalBuckets, Object, Parts, PipelineState, PipelineStatus, SqlCompiler,
+    SqlRefusal, StatementRef,
 };
 use crate::runtime::{State, Statuses};
 use crate::storage::Storage;

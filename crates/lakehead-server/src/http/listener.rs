@@ -20,8 +20,12 @@ const HEAD_SECONDS_MAX: u64 = 10;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 
 /// Serves until `draining` turns true, then lets requests that have begun finish and returns.
-pub async fn serve<S, F, B>(listener: TcpListener, connections_max: usize, mut draining: watch::Receiver<bool>, service: S)
-where
+pub async fn serve<S, F, B>(
+    listener: TcpListener,
+    connections_max: usize,
+    mut draining: watch::Receiver<bool>,
+    service: S,
+) where
     S: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<B>> + Send + 'static,
     B: hyper::body::Body<Data: Send, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,

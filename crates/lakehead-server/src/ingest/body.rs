@@ -42,13 +42,18 @@ pub(super) struct Room(#[expect(dead_code, reason = "held for its release")] Own
 impl BodyBudget {
     /// `bytes_max` is at least what one request can need: its body and what comes out of it.
     pub(super) fn new(bytes_max: usize) -> Self {
-        BodyBudget { units: Arc::new(Semaphore::new((bytes_max / UNIT_BYTES).max(2 * REQUEST_BYTES_MAX / UNIT_BYTES + 2))) }
+        BodyBudget {
+            units: Arc::new(Semaphore::new(
+                (bytes_max / UNIT_BYTES).max(2 * REQUEST_BYTES_MAX / UNIT_BYTES + 2),
+            )),
+        }
     }
 
     pub(super) async fn room(&self, declared: Option<usize>, encoding: Encoding) -> Result<Room, ReadError> {
         let received = declared.unwrap_or(REQUEST_BYTES_MAX);
         let inflated = if encoding == Encoding::Identity { 0 } else { REQUEST_BYTES_MAX };
-        let units = u32::try_from((received + inflated).div_ceil(UNIT_BYTES)).map_err(|_| ReadError::NoRoom)?;
+        let units =
+            u32::try_from((received + inflated).div_ceil(UNIT_BYTES)).map_err(|_| ReadError::NoRoom)?;
         let wait = Arc::clone(&self.units).acquire_many_owned(units);
         match timeout(Duration::from_secs(ROOM_SECONDS_MAX), wait).await {
             Ok(Ok(permit)) => Ok(Room(permit)),

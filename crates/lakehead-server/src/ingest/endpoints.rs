@@ -49,7 +49,8 @@ impl Endpoints {
         }
         let mut known = self.known.write();
         known.revision = Some(catalog.revision);
-        known.by_id = catalog.streams.values().map(|stream| (stream.id, Arc::new(self.endpoint(stream)))).collect();
+        known.by_id =
+            catalog.streams.values().map(|stream| (stream.id, Arc::new(self.endpoint(stream)))).collect();
         known.by_id.get(&id).cloned()
     }
 

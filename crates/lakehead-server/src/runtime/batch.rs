@@ -61,7 +61,8 @@ impl Batch {
         first_record: usize,
         mut on_reject: impl FnMut(Origin<'_>, &Reject) -> Result<(), E>,
     ) -> Result<usize, E> {
-        let mut piece = Piece { frame: frame.clone(), first_record, next_record: first_record, rejected: Vec::new() };
+        let mut piece =
+            Piece { frame: frame.clone(), first_record, next_record: first_record, rejected: Vec::new() };
         let total = frame.records.len();
         while piece.next_record < total && !self.is_full() {
             let index = piece.next_record;
@@ -96,8 +97,8 @@ impl Origins {
         for piece in &self.0 {
             let rows = piece.next_record - piece.first_record - piece.rejected.len();
             if left < rows {
-                let mut accepted =
-                    (piece.first_record..piece.next_record).filter(|i| piece.rejected.binary_search(i).is_err());
+                let mut accepted = (piece.first_record..piece.next_record)
+                    .filter(|i| piece.rejected.binary_search(i).is_err());
                 return accepted.nth(left).map(|index| origin(&piece.frame, index));
             }
             left -= rows;

@@ -59,7 +59,11 @@ impl Flow<'_> {
         (self.delivered, self.filtered, self.lost) = (0, 0, 0);
         self.last_commit = shared.clock.monotonic();
         let labels = [task.pipeline.as_str(), task.sink.name.as_str()];
-        shared.metrics.sink_commit_seconds.with_label_values(&labels).observe((self.last_commit - began).as_secs_f64());
+        shared
+            .metrics
+            .sink_commit_seconds
+            .with_label_values(&labels)
+            .observe((self.last_commit - began).as_secs_f64());
         shared.progress.committed(task.key, next);
         shared.statuses.running(task.key);
         tracing::debug!(flow = %task.key, committed = %next.committed, "committed");
@@ -76,13 +80,16 @@ impl Shared {
         letters: &mut DeadLetters,
         order: &watch::Receiver<Order>,
     ) -> Result<FlowState, FlowError> {
-        let record =
-            self.store.flow(task.key)?.ok_or_else(|| FlowError(format!("flow {} was not created", task.key)))?;
+        let record = self
+            .store
+            .flow(task.key)?
+            .ok_or_else(|| FlowError(format!("flow {} was not created", task.key)))?;
         let Some(text) = record.intent else {
             letters.reset()?;
             return Ok(record.state);
         };
-        let intent: Intent = serde_json::from_slice(&text).map_err(|e| FlowError(format!("stored intent: {e}")))?;
+        let intent: Intent =
+            serde_json::from_slice(&text).map_err(|e| FlowError(format!("stored intent: {e}")))?;
         self.complete(task, &record.state, &intent, publisher, letters, order)?;
         letters.reset()?;
         self.progress.committed(task.key, intent.next);

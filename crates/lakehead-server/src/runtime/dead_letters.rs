@@ -104,8 +104,15 @@ impl DeadLetters {
     ) -> io::Result<()> {
         let record = String::from_utf8_lossy(record);
         let Cause { stage, reason, path, detail } = cause;
-        let line =
-            Line { position, ingest_time: ingest_time.to_rfc3339(), stage, reason, path, detail, record: &record };
+        let line = Line {
+            position,
+            ingest_time: ingest_time.to_rfc3339(),
+            stage,
+            reason,
+            path,
+            detail,
+            record: &record,
+        };
         serde_json::to_writer(&mut self.piece, &line)?;
         self.piece.push(b'\n');
         self.count += 1;

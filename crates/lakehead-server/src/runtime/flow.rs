@@ -111,13 +111,19 @@ pub(super) struct Flow<'a> {
 
 impl<'a> Flow<'a> {
     /// Begins, or begins again: completes what was decided before, drops what was not.
-    pub(super) fn begin(shared: &'a Shared, task: &'a Task, order: watch::Receiver<Order>) -> Result<Self, FlowError> {
+    pub(super) fn begin(
+        shared: &'a Shared,
+        task: &'a Task,
+        order: watch::Receiver<Order>,
+    ) -> Result<Self, FlowError> {
         let partition = Partition::first(task.stream.id);
         let credentials = shared.store.sink_credentials(task.sink.id)?;
-        let bucket = shared.storage.locate(&task.sink.config.bucket, credentials.as_ref()).map_err(FlowError)?;
-        let staging_dir = shared.data_dir.join("staging").join(task.key.pipeline.to_string()).join(task.key.statement.to_string());
+        let bucket =
+            shared.storage.locate(&task.sink.config.bucket, credentials.as_ref()).map_err(FlowError)?;
+        let staging_dir = shared.staging_dir(task.key);
         let publisher = shared.publisher(bucket, &staging_dir)?;
-        let mut letters = DeadLetters::new(&shared.data_dir.join("dead_letters"), task.key, Arc::clone(&shared.disk));
+        let mut letters =
+            DeadLetters::new(&shared.data_dir.join("dead_letters"), task.key, Arc::clone(&shared.disk));
         let state = shared.resume(task, &publisher, &mut letters, &order)?;
         lakehead_sink::clean_staging(shared.disk.as_ref(), &staging_dir, &[])?;
 
@@ -132,7 +138,10 @@ impl<'a> Flow<'a> {
         let decoder = Decoder::new(task.stream.schema.as_ref(), &task.statement.projection);
         Ok(Flow {
             reader: shared.log.reader(partition, state.committed),
-            tail: shared.log.watch_tail(partition).ok_or_else(|| FlowError("log: too many streams".into()))?,
+            tail: shared
+                .log
+                .watch_tail(partition)
+                .ok_or_else(|| FlowError("log: too many streams".into()))?,
             batch: Batch::new(decoder),
             last_commit: shared.clock.monotonic(),
             cursor: state.committed,
@@ -298,6 +307,11 @@ impl<'a> Flow<'a> {
 impl Shared {
     pub(super) fn sink_seams(&self) -> lakehead_sink::Seams {
         lakehead_sink::Seams::new(Arc::clone(&self.clock), Arc::clone(&self.random), Arc::clone(&self.disk))
+    }
+
+    /// Where the flow's files are made.
+    pub(super) fn staging_dir(&self, key: FlowKey) -> std::path::PathBuf {
+        self.data_dir.join("staging").join(key.pipeline.to_string()).join(key.statement.to_string())
     }
 
     fn publisher(&self, bucket: Bucket, staging_dir: &std::path::Path) -> Result<Publisher, FlowError> {

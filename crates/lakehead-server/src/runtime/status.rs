@@ -31,7 +31,8 @@ impl Statuses {
     /// A pipeline is as well as its worst flow; one that no flow has reported for is initializing.
     pub fn of(&self, pipeline: PipelineId) -> PipelineStatus {
         let flows = self.flows.read();
-        let worst = flows.iter().filter(|(key, _)| key.pipeline == pipeline).map(|(_, s)| s).max_by_key(|s| s.state);
+        let worst =
+            flows.iter().filter(|(key, _)| key.pipeline == pipeline).map(|(_, s)| s).max_by_key(|s| s.state);
         worst.cloned().unwrap_or(PipelineStatus { state: State::Initializing, failure_reason: None })
     }
 

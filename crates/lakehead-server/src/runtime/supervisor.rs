@@ -181,6 +181,11 @@ impl Supervisor {
             self.leaving.remove(&key);
             self.shared.progress.leave(key);
             self.shared.statuses.forget(key);
+            if let Err(error) =
+                lakehead_sink::clean_staging(self.shared.disk.as_ref(), &self.shared.staging_dir(key), &[])
+            {
+                tracing::warn!(%error, flow = %key, "staged files of a deleted pipeline stay");
+            }
             if !self.leaving.keys().any(|k| k.pipeline == key.pipeline)
                 && let Err(error) = self.shared.store.delete_flows(key.pipeline)
             {
@@ -195,8 +200,14 @@ impl Supervisor {
         let now = self.shared.clock.now();
         for stream in catalog.streams.values() {
             let partition = Partition::first(stream.id);
-            metrics.log_oldest_position.with_label_values(&[&stream.name]).set(gauge(self.shared.log.oldest(partition).0));
-            metrics.log_next_position.with_label_values(&[&stream.name]).set(gauge(self.shared.log.tail(partition).0));
+            metrics
+                .log_oldest_position
+                .with_label_values(&[&stream.name])
+                .set(gauge(self.shared.log.oldest(partition).0));
+            metrics
+                .log_next_position
+                .with_label_values(&[&stream.name])
+                .set(gauge(self.shared.log.tail(partition).0));
         }
         let mut sums: BTreeMap<PipelineId, [i64; 7]> = BTreeMap::new();
         for (key, reached) in self.shared.progress.all() {
@@ -229,19 +240,25 @@ impl Supervisor {
             let imbalance = accepted - delivered - filtered - dead_lettered - lost - in_flight;
             metrics.ledger_imbalance.with_label_values(label).set(imbalance);
             metrics.pipeline_oldest_uncommitted_age_seconds.with_label_values(label).set(age);
-            metrics.pipeline_failing.with_label_values(label).set(i64::from(self.shared.statuses.is_failing(id)));
+            metrics
+                .pipeline_failing
+                .with_label_values(label)
+                .set(i64::from(self.shared.statuses.is_failing(id)));
         }
     }
 
     fn finish_all(mut self) {
-        let all: Vec<_> = std::mem::take(&mut self.running).into_values().chain(self.leaving.drain().map(|(_, r)| r)).collect();
+        let all: Vec<_> = std::mem::take(&mut self.running)
+            .into_values()
+            .chain(self.leaving.drain().map(|(_, r)| r))
+            .collect();
         for running in &all {
             let _ = running.order.send(Order::Finish);
         }
         let began = self.shared.clock.monotonic();
         let late = || self.shared.clock.monotonic() - began > Duration::from_secs(FINISH_SECONDS_MAX);
         while !late() && all.iter().any(|r| !r.thread.is_finished()) {
-            self.shared.async_runtime.block_on(tokio::time::sleep(Duration::from_millis(20)));
+            self.shared.async_runtime.block_on(async { tokio::time::sleep(Duration::from_millis(20)).await });
         }
         for running in all {
             let _ = running.order.send(Order::Abandon);
