@@ -23,6 +23,7 @@
 //! **Memory.** The waiting appends ([`Settings::queue_bytes_max`]); one group; the sparse index (see `index.rs`); a buffer a
 //! reader. **Open files.** The segment being written, two prepared ones, the floor, the lock, one a reader.
 
+mod chain;
 mod codec;
 mod error;
 mod floor;

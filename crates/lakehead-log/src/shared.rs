@@ -89,12 +89,14 @@ impl Shared {
 
     /// Notes, once, that positions can not be read any more.
     pub(crate) fn note_lost(&self, segment: &Segment, lost: Lost) {
-        let records = lost.positions.end.since(lost.positions.start);
-        if records > 0 && segment.lose(lost.clone()) {
+        // Recovery may have noted it with the segment it was in; readers note it where they meet the gap.
+        let news = self.segments.read().values().fold(vec![lost], |news, s| s.index().not_lost_yet(news));
+        for lost in news {
+            segment.lose(lost.clone());
             self.count_lost(&lost);
             tracing::error!(
-                segment = %segment.path.display(), stream = %lost.partition.stream, first = lost.positions.start.0,
-                records, certain = lost.certain, "log_corrupt_records"
+                segment = %segment.path.display(), stream = %lost.partition.stream,
+                first = lost.positions.start.0, end = lost.positions.end.0, "log_corrupt_records"
             );
         }
     }

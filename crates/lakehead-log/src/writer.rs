@@ -162,6 +162,7 @@ impl Writer {
         let active = Self::begin(&spare, &header)?;
         let fits = active.room() >= needed;
         self.shared.segments.write().insert(spare.id, active.segment.clone());
+        self.shared.keeper.settle(&spare);
         self.shared.active_room.store(active.room(), Ordering::Relaxed);
         self.previous = (spare.id, active.at);
         if let Some(full) = self.active.replace(active) {
