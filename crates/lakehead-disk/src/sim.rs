@@ -52,6 +52,13 @@ impl std::fmt::Debug for Hook {
 
 type Inode = u64;
 
+/// What a sync was for.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+enum Synced {
+    File(Inode),
+    Dir(PathBuf),
+}
+
 #[derive(Debug, Clone, Default)]
 struct State {
     files: BTreeMap<Inode, Content>,
@@ -66,7 +73,7 @@ struct State {
     crashed: bool,
     syncs: u64,
     fail_sync_at: Option<u64>,
-    failed_syncs: BTreeSet<PathBuf>,
+    failed_syncs: BTreeSet<Synced>,
     syncs_after_failure: u64,
     capacity_bytes: Option<u64>,
 }
@@ -357,14 +364,14 @@ impl State {
         }
     }
 
-    /// Counts a sync of `path`; fails if it is the one to fail.
-    fn count_sync(&mut self, path: &Path) -> io::Result<()> {
+    /// Counts a sync; fails if it is the one to fail.
+    fn count_sync(&mut self, what: Synced) -> io::Result<()> {
         self.syncs += 1;
-        if self.failed_syncs.contains(path) {
+        if self.failed_syncs.contains(&what) {
             self.syncs_after_failure += 1;
         }
         if self.fail_sync_at == Some(self.syncs) {
-            self.failed_syncs.insert(path.to_owned());
+            self.failed_syncs.insert(what);
             return Err(eio());
         }
         Ok(())
@@ -374,7 +381,6 @@ impl State {
 #[derive(Debug)]
 struct SimFile {
     disk: SimDisk,
-    path: PathBuf,
     inode: Inode,
 }
 
@@ -413,7 +419,7 @@ impl Disk for SimDisk {
         }
         let inode = state.add(path.to_owned());
         state.unsynced.push(NameChange::Add(path.to_owned(), inode));
-        Ok(Arc::new(SimFile { disk: self.clone(), path: path.to_owned(), inode }))
+        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -422,7 +428,7 @@ impl Disk for SimDisk {
             return Err(gone());
         }
         let inode = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(SimFile { disk: self.clone(), path: path.to_owned(), inode }))
+        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -464,7 +470,7 @@ impl Disk for SimDisk {
         if last.is_some() {
             return Err(gone());
         }
-        state.count_sync(dir)?;
+        state.count_sync(Synced::Dir(dir.to_owned()))?;
         let changes = std::mem::take(&mut state.unsynced);
         let (now, later) = changes.into_iter().partition(|change| change.path().parent() == Some(dir));
         state.unsynced = later;
@@ -529,7 +535,7 @@ impl File for SimFile {
         if last.is_some() {
             return Err(gone());
         }
-        let counted = state.count_sync(&self.path);
+        let counted = state.count_sync(Synced::File(self.inode));
         let content = self.content(&mut state)?;
         if counted.is_err() {
             content.dirty.clear();
@@ -564,7 +570,7 @@ impl File for SimFile {
         let content = self.content(&mut state)?;
         let grows = wanted.saturating_sub(content.current.len());
         state.room_for(grows as u64)?;
-        let counted = state.count_sync(&self.path);
+        let counted = state.count_sync(Synced::File(self.inode));
         let content = self.content(&mut state)?;
         content.write(0, &vec![0; wanted]);
         if last.is_some() {

@@ -11,10 +11,10 @@ use bytes::Bytes;
 use lakehead_disk::File;
 use lakehead_model::{Partition, Timestamp};
 
-use crate::frame::{ALIGN, FrameHeader, HEADER_BYTES};
+use crate::frame::{ALIGN, Frame, FrameHeader, HEADER_BYTES};
 use crate::header::PAGE;
 use crate::queue::Pending;
-use crate::records::{BoundsWriter, bounds_bytes_max};
+use crate::records::{BoundsWriter, Records, bounds_bytes_max};
 
 /// Bodies up to this size are copied.
 const COPY_BYTES_MAX: usize = 16 << 10;
@@ -35,6 +35,8 @@ enum Piece {
 pub(crate) struct GroupFrame {
     pub(crate) appends: Vec<Pending>,
     pub(crate) header: Option<FrameHeader>,
+    /// Where the body lies in the scratch buffer, if all of it was copied there.
+    copied_at: Option<usize>,
     body_bytes: u32,
     records: u32,
 }
@@ -54,6 +56,7 @@ pub(crate) struct Group {
     by_partition: HashMap<Partition, usize>,
     spare: Vec<Vec<Pending>>,
     bytes_max: u64,
+    queue_bytes: usize,
     pieces: Vec<Piece>,
     scratch: Vec<u8>,
 }
@@ -66,10 +69,17 @@ impl Group {
             return Err(pending);
         }
         self.bytes_max += bytes;
+        self.queue_bytes += pending.bytes();
         let at = *self.by_partition.entry(pending.state.partition).or_insert(self.frames.len());
         if at == self.frames.len() {
             let appends = self.spare.pop().unwrap_or_default();
-            self.frames.push(GroupFrame { appends, header: None, body_bytes: 0, records: 0 });
+            self.frames.push(GroupFrame {
+                appends,
+                header: None,
+                copied_at: None,
+                body_bytes: 0,
+                records: 0,
+            });
         }
         let frame = &mut self.frames[at];
         frame.body_bytes += pending.body.len() as u32;
@@ -95,10 +105,12 @@ impl Group {
             let bounds_bytes = (self.scratch.len() - head_at - HEADER_BYTES) as u32;
             let mut crc = 0;
             let mut crc_from = head_at + HEADER_BYTES;
+            frame.copied_at = Some(self.scratch.len());
             for append in &frame.appends {
                 if append.body.len() <= COPY_BYTES_MAX {
                     self.scratch.extend_from_slice(&append.body);
                 } else {
+                    frame.copied_at = None;
                     let run_end = self.scratch.len();
                     crc = crc32c::crc32c_append(crc, &self.scratch[crc_from..run_end]);
                     crc = crc32c::crc32c_append(crc, &append.body);
@@ -148,13 +160,45 @@ impl Group {
         file.write_at(&parts, u64::from(offset))
     }
 
-    /// Empties the group, telling `each` append its range of positions. Returns the queue bytes they held.
-    pub(crate) fn finish(&mut self, mut each: impl FnMut(Pending, &FrameHeader, u64)) -> usize {
-        let mut bytes = 0;
+    /// The group as frames for readers, without copying a body: appends that were copied together stay together, others are
+    /// frames of their own. To be called after the write.
+    pub(crate) fn recent(&mut self) -> Vec<Frame> {
+        let mut frames = Vec::with_capacity(self.frames.len());
+        let capacity = self.scratch.len();
+        let scratch = Bytes::from(std::mem::replace(&mut self.scratch, Vec::with_capacity(capacity)));
+        for frame in &self.frames {
+            let Some(header) = &frame.header else { continue };
+            let like = |first, body, records| Frame {
+                partition: header.partition,
+                first,
+                ingest_time: header.ingest_time,
+                body,
+                records,
+            };
+            if let Some(at) = frame.copied_at {
+                let body = scratch.slice(at..at + frame.body_bytes as usize);
+                frames.push(like(header.first, body, joined(&frame.appends)));
+                continue;
+            }
+            let mut first = header.first;
+            for append in &frame.appends {
+                frames.push(like(first, append.body.clone(), append.records.clone()));
+                first = first.plus(append.records.len() as u64);
+            }
+        }
+        frames
+    }
+
+    /// What its appends count in the queue.
+    pub(crate) fn queue_bytes(&self) -> usize {
+        self.queue_bytes
+    }
+
+    /// Empties the group, telling `each` append its frame and how many records stand before it there.
+    pub(crate) fn finish(&mut self, mut each: impl FnMut(Pending, &FrameHeader, u64)) {
         for mut frame in self.frames.drain(..) {
             let mut done = 0;
             for append in frame.appends.drain(..) {
-                bytes += append.bytes();
                 let records = append.records.len() as u64;
                 if let Some(header) = &frame.header {
                     each(append, header, done);
@@ -165,7 +209,17 @@ impl Group {
         }
         self.by_partition.clear();
         self.pieces.clear();
-        self.bytes_max = 0;
-        bytes
+        (self.bytes_max, self.queue_bytes) = (0, 0);
     }
+}
+
+/// The records of bodies that stand one behind the other.
+fn joined(appends: &[Pending]) -> Records {
+    let mut base = 0;
+    let shifted = appends.iter().flat_map(|append| {
+        let at = base;
+        base += append.body.len() as u32;
+        append.records.iter().map(move |(start, end)| (at + start, at + end))
+    });
+    shifted.collect()
 }

@@ -42,6 +42,8 @@ pub(crate) struct Spare {
 #[derive(Debug)]
 struct State {
     spares: VecDeque<Spare>,
+    /// Bytes of spares that the writer took and that are not among the segments yet.
+    taken_bytes: u64,
     next_id: u64,
     /// Why no further segment can be prepared at the moment.
     blocked: Option<String>,
@@ -69,6 +71,7 @@ impl Keeper {
     pub(crate) fn new(spares: VecDeque<Spare>, next_id: u64, to_seal: VecDeque<Arc<Segment>>) -> Self {
         let state = State {
             spares,
+            taken_bytes: 0,
             next_id,
             blocked: None,
             to_seal,
@@ -116,6 +119,7 @@ impl Keeper {
                 return None;
             }
             if let Some(spare) = state.spares.pop_front() {
+                state.taken_bytes += spare.size_bytes;
                 state.kicked = true;
                 self.work.notify_all();
                 return Some(spare);
@@ -127,6 +131,11 @@ impl Keeper {
         }
     }
 
+    /// The spare that was taken is among the segments now.
+    pub(crate) fn settle(&self, spare: &Spare) {
+        self.state.lock().taken_bytes -= spare.size_bytes;
+    }
+
     /// Whether there is neither a prepared segment nor room for one.
     pub(crate) fn blocked(&self) -> bool {
         let state = self.state.lock();
@@ -134,7 +143,8 @@ impl Keeper {
     }
 
     pub(crate) fn spare_bytes(&self) -> u64 {
-        self.state.lock().spares.iter().map(|s| s.size_bytes).sum()
+        let state = self.state.lock();
+        state.spares.iter().map(|s| s.size_bytes).sum::<u64>() + state.taken_bytes
     }
 
     pub(crate) fn spares(&self) -> usize {

@@ -20,9 +20,11 @@
 //! **Assumed of the disk:** what was synced stays, up to flipped bits and lost files, which are detected; overwriting part of
 //! a page with the same bytes does not damage it (the first page of a group repeats the end of the group before).
 //!
-//! **Memory.** The waiting appends ([`Settings::queue_bytes_max`]); one group; the sparse index (see `index.rs`); a buffer a
+//! **Memory.** The waiting appends ([`Settings::queue_bytes_max`]); the frames written last
+//! ([`Settings::recent_bytes_max`]); one group; the sparse index (see `index.rs`); a buffer a
 //! reader. **Open files.** The segment being written, two prepared ones, the floor, the lock, one a reader.
 
+mod chain;
 mod codec;
 mod error;
 mod floor;
@@ -35,6 +37,7 @@ mod log;
 mod partition;
 mod queue;
 mod reader;
+mod recent;
 mod records;
 mod recovery;
 mod scan;

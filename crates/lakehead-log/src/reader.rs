@@ -1,6 +1,8 @@
 //! Reading a partition in order. A [`Reader`] remembers its segment and offset, so that reading on costs no look-up; it hops
 //! over the frames of other partitions by their headers, reads through the page cache, and checks every frame's checksum.
 //!
+//! What was written a moment ago comes from memory ([`crate::recent`]).
+//!
 //! What fails its checksum is never served: the reader goes on with the next frame and reports the positions in between.
 //! Memory: one buffer of at most [`AHEAD_BYTES`] or one frame.
 
@@ -82,6 +84,13 @@ impl Reader {
                     return Err(Error::trimmed(self.partition, self.next, state.oldest()));
                 }
                 break;
+            }
+            let recent = self.shared.recent.get(self.partition, self.next, max_bytes.saturating_sub(bytes));
+            if let Some(last) = recent.last() {
+                self.next = last.end();
+                bytes += recent.iter().map(|frame| frame.body.len()).sum::<usize>().max(1);
+                batch.frames.extend(recent);
+                continue;
             }
             match self.locate() {
                 Ok(true) => {}

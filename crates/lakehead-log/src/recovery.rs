@@ -71,7 +71,7 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(settings: &Settings, seams: &Seams) -> Result<Recovered, Error> {
     let began = seams.clock.monotonic();
     let lock = lock(settings, &*seams.disk)?;
-    let Survey { floor, heads, unused, id_max, notes } = survey(settings, seams)?;
+    let Survey { floor, heads, unused, id_max, notes, .. } = survey(settings, seams)?;
     let mut report = RecoveryReport { segments: heads.len() as u64, notes, ..RecoveryReport::default() };
     let mut segments = BTreeMap::new();
     let mut to_seal = VecDeque::new();

@@ -61,9 +61,9 @@ impl Segment {
         self.end.store(end, Ordering::Release);
     }
 
-    /// Notes positions that can not be read; `true` if that was news.
-    pub(crate) fn lose(&self, lost: Lost) -> bool {
-        self.index.write().lose(lost)
+    /// Notes positions that can not be read.
+    pub(crate) fn lose(&self, lost: Lost) {
+        self.index.write().lose(lost);
     }
 
     /// The file, for reading.

@@ -36,6 +36,8 @@ pub struct Settings {
     pub accept_loss: bool,
     /// Segments prepared ahead, while the quota allows.
     pub spare_segments: usize,
+    /// Bytes of the frames written last that stay in memory, for readers at the tail. 0: none.
+    pub recent_bytes_max: usize,
     /// Most bytes written by one write and sync, unless a single append is larger.
     pub group_bytes_max: usize,
 }
@@ -52,6 +54,7 @@ impl Settings {
             queue_bytes_max: 64 << 20,
             accept_loss: false,
             spare_segments: 2,
+            recent_bytes_max: 32 << 20,
             group_bytes_max: 8 << 20,
         }
     }

@@ -3,39 +3,45 @@
 use std::io;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use lakehead_disk::File;
 
 use crate::frame::{ALIGN, FrameHeader, HEADER_BYTES, MAGIC};
 
-/// A segment file seen through one buffer: the bytes of `[start, start + bytes.len())`.
+/// A segment file seen through one buffer: the bytes of `[start, start + len)`.
 #[derive(Debug, Clone)]
 pub(crate) struct Window {
     pub(crate) file: Arc<dyn File>,
     pub(crate) log_id: u64,
     pub(crate) segment: u64,
     start: u32,
+    len: usize,
+    /// At least `len` bytes.
     bytes: Bytes,
 }
 
 impl Window {
     pub(crate) fn new(file: Arc<dyn File>, log_id: u64, segment: u64) -> Self {
-        Window { file, log_id, segment, start: 0, bytes: Bytes::new() }
+        Window { file, log_id, segment, start: 0, len: 0, bytes: Bytes::new() }
     }
 
     /// Up to `len` bytes at `at`, fewer at the end of the file. If they have to be read, at least `ahead` are.
     pub(crate) fn get(&mut self, at: u32, len: usize, ahead: usize) -> io::Result<Bytes> {
         let known = at.checked_sub(self.start).map(|skip| skip as usize);
         if let Some(skip) = known
-            && skip + len <= self.bytes.len()
+            && skip + len <= self.len
         {
             return Ok(self.bytes.slice(skip..skip + len));
         }
-        let mut buf = vec![0; len.max(ahead)];
-        let read = self.file.read_at(&mut buf, u64::from(at))?;
-        buf.truncate(read);
-        self.start = at;
-        self.bytes = buf.into();
+        // The buffer is used again if no frame holds on to it.
+        let wanted = len.max(ahead);
+        let mut buf = std::mem::take(&mut self.bytes).try_into_mut().unwrap_or_default();
+        if buf.len() < wanted {
+            buf = BytesMut::zeroed(wanted);
+        }
+        self.len = 0;
+        let read = self.file.read_at(&mut buf[..wanted], u64::from(at))?;
+        (self.start, self.len, self.bytes) = (at, read, buf.freeze());
         Ok(self.bytes.slice(..len.min(read)))
     }
 

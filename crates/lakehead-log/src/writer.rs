@@ -74,12 +74,8 @@ impl Writer {
     }
 
     fn fail_all(&mut self) {
-        let mut bytes = self.group.finish(|append, _, _| append.finish(Err(AppendError::Failed)));
-        for append in self.backlog.drain(..) {
-            bytes += append.bytes();
-            append.finish(Err(AppendError::Failed));
-        }
-        self.shared.queue.release(bytes);
+        self.group.finish(|append, _, _| append.finish(Err(AppendError::Failed)));
+        self.backlog.drain(..).for_each(|append| append.finish(Err(AppendError::Failed)));
     }
 
     /// Writes and answers one group from the front of the backlog, or refuses the append at its front.
@@ -123,6 +119,10 @@ impl Writer {
         active.at = end;
         self.shared.active_room.store(active.room(), Ordering::Relaxed);
         active.segment.publish(self.group.frames.iter().filter_map(|f| f.header.as_ref()), end);
+        if self.shared.recent.keeps_any() {
+            let frames = self.group.recent();
+            self.shared.recent.keep(frames.into_iter());
+        }
         self.answer();
         Ok(())
     }
@@ -141,12 +141,13 @@ impl Writer {
         }
         counters.appends.fetch_add(appends, Ordering::Relaxed);
         counters.syncs.fetch_add(1, Ordering::Relaxed);
-        let bytes = self.group.finish(|append, header, before| {
+        // First the room, then the answers: who is answered may append again at once.
+        self.shared.queue.release(self.group.queue_bytes());
+        self.group.finish(|append, header, before| {
             let first = header.first.plus(before);
             let end = first.plus(append.records.len() as u64);
             append.finish(Ok(first..end));
         });
-        self.shared.queue.release(bytes);
     }
 
     /// Begins the next prepared segment; `false` if none can be had, or the append is too large for it.
@@ -162,6 +163,7 @@ impl Writer {
         let active = Self::begin(&spare, &header)?;
         let fits = active.room() >= needed;
         self.shared.segments.write().insert(spare.id, active.segment.clone());
+        self.shared.keeper.settle(&spare);
         self.shared.active_room.store(active.room(), Ordering::Relaxed);
         self.previous = (spare.id, active.at);
         if let Some(full) = self.active.replace(active) {

@@ -75,7 +75,6 @@ pub(crate) fn expected(first: u64, append: &Append) -> Vec<(u64, Bytes)> {
 pub(crate) struct Bed {
     pub(crate) settings: Settings,
     pub(crate) seams: Seams,
-    pub(crate) fatals: Arc<AtomicU64>,
     _dir: tempfile::TempDir,
 }
 
@@ -83,11 +82,7 @@ impl Bed {
     /// A log with segments of `segment_kib` on the machine's disk.
     pub(crate) fn new(segment_kib: u64) -> Bed {
         let dir = tempfile::tempdir().expect("a scratch directory");
-        let fatals = Arc::new(AtomicU64::new(0));
-        let count = fatals.clone();
-        let seams = Seams::system(move |_| {
-            count.fetch_add(1, Ordering::Relaxed);
-        });
+        let seams = Seams::system(|fatal| panic!("{fatal}"));
         let settings = Settings {
             segment_bytes: segment_kib << 10,
             quota_bytes: 1 << 30,
@@ -95,7 +90,7 @@ impl Bed {
             retention: Duration::from_secs(3600),
             ..Settings::new(dir.path().join("log"))
         };
-        Bed { settings, seams, fatals, _dir: dir }
+        Bed { settings, seams, _dir: dir }
     }
 
     pub(crate) fn open(&self) -> (LocalLog, RecoveryReport) {
@@ -124,6 +119,7 @@ impl SimBed {
         let settings = Settings {
             segment_bytes: segment_kib << 10,
             quota_bytes: (segment_kib << 10) * 64,
+            recent_bytes_max: 0,
             free_bytes_min: 0,
             ..Settings::new("/sim/log")
         };

@@ -3,3 +3,6 @@
 mod append_and_read;
 mod bed;
 mod crash;
+mod damage;
+mod faults;
+mod trim;
