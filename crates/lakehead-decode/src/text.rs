@@ -5,7 +5,8 @@
 
 use crate::reject::{Read, syntax};
 use crate::scan::{
-    BLOCK_BYTES, CHUNK_BYTES, block, byte, chunk, find_quote_or_backslash, quote_or_backslash, quote_or_backslash_block,
+    BLOCK_BYTES, CHUNK_BYTES, block, byte, chunk, find_quote_or_backslash, quote_or_backslash,
+    quote_or_backslash_block,
 };
 
 /// Values of variable length under construction.
