@@ -6,6 +6,7 @@
 //! measures only the cases whose name contains it.
 
 mod clickstream;
+#[expect(clippy::unwrap_used, reason = "a part of the tests")]
 #[path = "../tests/decode/reference.rs"]
 mod reference;
 

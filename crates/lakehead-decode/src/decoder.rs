@@ -114,7 +114,9 @@ impl Decoder {
         }
         let rows = self.rows();
         let read = self.read(input, start).and_then(|behind| {
-            if skip_white(input, behind) == end { Ok(()) } else { Err(crate::reject::syntax(behind)) }
+            let rest = input.get(behind..end);
+            let ends = rest.is_some_and(|rest| skip_white(rest, 0) == rest.len());
+            if ends { Ok(()) } else { Err(crate::reject::syntax(behind.min(end))) }
         });
         match read {
             Ok(()) => {

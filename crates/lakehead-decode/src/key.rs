@@ -2,7 +2,7 @@
 
 use crate::scan::{CHUNK_BYTES, chunk};
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Key {
     /// The first bytes, as a number, and which of its bits count: a key this short is compared in one step.
     head: u128,
@@ -13,17 +13,16 @@ pub(crate) struct Key {
 }
 
 impl Key {
-    pub(crate) fn new(name: &str) -> Self {
-        let mut written = String::with_capacity(name.len() + 3);
-        written.push('"');
-        for c in name.chars() {
-            if matches!(c, '"' | '\\') {
-                written.push('\\');
+    pub(crate) fn new(name: &[u8]) -> Self {
+        let mut written = Vec::with_capacity(name.len() + 3);
+        written.push(b'"');
+        for b in name {
+            if matches!(b, b'"' | b'\\') {
+                written.push(b'\\');
             }
-            written.push(c);
+            written.push(*b);
         }
-        written.push_str("\":");
-        let written = written.into_bytes();
+        written.extend_from_slice(b"\":");
         let (head, tail) = written.split_at(written.len().min(CHUNK_BYTES));
         let mut bytes = [0; CHUNK_BYTES];
         let mut mask = [0; CHUNK_BYTES];

@@ -25,6 +25,7 @@ mod key;
 mod list;
 mod members;
 mod number;
+mod order;
 mod read;
 pub mod reject;
 mod scan;

@@ -74,10 +74,10 @@ impl Column {
                 }
             }
             Values::Timestamp { values, unit } if first == b'"' => {
-                let (end, escapes) = string_end(input, pos + 1)?;
+                // A text with escapes has another form than the usual one.
+                let (end, _) = string_end(input, pos + 1)?;
                 let content = input.get(pos + 1..end - 1).unwrap_or_default();
-                if let Some(Ok(value)) = time::moment(content).filter(|_| !escapes).map(|m| m.in_unit(*unit))
-                {
+                if let Some(Ok(value)) = time::usual_moment(content).map(|m| m.in_unit(*unit)) {
                     push(values, build, value);
                     return Ok(end);
                 }

@@ -12,7 +12,7 @@ fn a_key_is_found_only_whole_and_at_its_place() {
         "fourteen bytes",
     ] {
         let escaped = name.replace('\\', "\\\\").replace('"', "\\\"");
-        let key = Key::new(name);
+        let key = Key::new(name.as_bytes());
         let text = format!("{{\"{escaped}\":12345678901234567890}}");
         let end = escaped.len() + 4;
         assert_eq!(key.matches(text.as_bytes(), 1), Some(end), "{name}");

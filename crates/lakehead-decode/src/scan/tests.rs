@@ -14,6 +14,14 @@ fn both_implementations_mark_the_same_bytes() {
                 "byte {value} at {at}"
             );
         }
+        for at in 0..BLOCK_BYTES {
+            let mut block = [b'x'; BLOCK_BYTES];
+            block[at] = value;
+            block[(at + 21) % BLOCK_BYTES] = value ^ 0x20;
+            assert_eq!(classes(&block), portable::classes(&block), "byte {value} at {at}");
+            assert_eq!(string_special_block(&block), portable::string_special_block(&block));
+            assert_eq!(quote_or_backslash_block(&block), portable::quote_or_backslash_block(&block));
+        }
     }
 }
 
