@@ -5,6 +5,7 @@
 //! the key; nothing is ever overwritten.
 
 mod local;
+mod multipart;
 mod objects;
 mod retry;
 mod s3;

@@ -13,11 +13,7 @@
 //! to be the same file.
 //!
 //! **Bounds:** parts in memory by the process's [`Uploads`]; every call has a deadline that grows with its bytes.
-//!
-//! What a crash leaves: a multipart upload that nobody finishes. Its id stands in a note beside the staged file, and the next
-//! try aborts it. A note that a power cut took with it leaves the upload to the bucket's own clean-up rule.
 
-use std::io::IoSlice;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,15 +21,15 @@ use std::time::Duration;
 use bytes::Bytes;
 use lakehead_disk::Disk;
 use lakehead_model::Random;
-use object_store::multipart::{MultipartStore, PartId};
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::retry::{Backoff, Step};
-use super::{Outcome, Published, blocking, conflict, missing, upload_note};
-use crate::staged::{read_exact, remove};
+use super::{Outcome, Published, blocking, conflict, missing};
+use crate::staged::read_exact;
 use crate::{Error, ErrorKind, Seams, StagedFile};
 
 /// What publishing needs of an object store.
@@ -64,7 +60,7 @@ impl Default for UploadLimits {
 /// buckets there are. Clone it for every publisher.
 #[derive(Debug, Clone)]
 pub struct Uploads {
-    limits: UploadLimits,
+    pub(super) limits: UploadLimits,
     slots: Arc<Semaphore>,
 }
 
@@ -79,7 +75,7 @@ impl Uploads {
         Uploads { limits, slots: Arc::new(Semaphore::new(limits.parts_in_flight.max(1))) }
     }
 
-    async fn slot(&self) -> Result<OwnedSemaphorePermit, Error> {
+    pub(super) async fn slot(&self) -> Result<OwnedSemaphorePermit, Error> {
         let slot = self.slots.clone().acquire_owned().await;
         slot.map_err(|e| Error::caused(ErrorKind::Unavailable, "uploads are closed", e))
     }
@@ -87,11 +83,11 @@ impl Uploads {
 
 #[derive(Debug)]
 pub(super) struct Objects {
-    store: Arc<dyn Store>,
-    staging_dir: PathBuf,
-    disk: Arc<dyn Disk>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) staging_dir: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
     random: Arc<dyn Random>,
-    uploads: Uploads,
+    pub(super) uploads: Uploads,
     conditional: bool,
 }
 
@@ -251,79 +247,6 @@ impl Objects {
         }
     }
 
-    /// A multipart upload from beginning to end. Its parts are as large as each other, the last may be smaller, as some
-    /// stores demand.
-    async fn put_in_parts(self: &Arc<Self>, file: &StagedFile, path: &Path) -> Result<(), Step> {
-        let create = self.call("start the upload of", &file.key, 0, self.store.create_multipart(path));
-        let id = create.await.map_err(|e| match e {
-            CallError::Store(e @ StoreError::NotFound { .. }) => Step::no_bucket(&file.key, e),
-            other => other.into_step("start the upload of", &file.key),
-        })?;
-        self.note_upload(file, id.clone()).await?;
-        let part_bytes = part_bytes(self.uploads.limits.part_bytes, file.size_bytes);
-        let count = usize::try_from(file.size_bytes.div_ceil(part_bytes)).unwrap_or(usize::MAX);
-        let mut tasks = JoinSet::new();
-        let mut parts: Vec<Option<(PartId, u32, u64)>> = vec![None; count];
-        let take = |done: Result<Result<Part, Step>, tokio::task::JoinError>, parts: &mut Vec<_>| match done {
-            Ok(Ok(part)) => {
-                parts[part.index] = Some((part.id, part.crc, part.bytes));
-                Ok(())
-            }
-            Ok(Err(step)) => Err(step),
-            Err(e) => Err(Step::Again(Error::caused(ErrorKind::Unavailable, "an upload was cut short", e))),
-        };
-        for index in 0..count {
-            let slot = self.uploads.slot().await?;
-            while let Some(done) = tasks.try_join_next() {
-                take(done, &mut parts)?;
-            }
-            let (objects, file, path, id) = (self.clone(), file.clone(), path.clone(), id.clone());
-            tasks.spawn(async move {
-                let _slot = slot;
-                objects.put_part(&file, &path, &id, index, part_bytes).await
-            });
-        }
-        while let Some(done) = tasks.join_next().await {
-            take(done, &mut parts)?;
-        }
-        let parts: Vec<_> = parts.into_iter().flatten().collect();
-        let crc = parts.iter().fold(0, |crc, (_, part, bytes)| {
-            crc32c::crc32c_combine(crc, *part, usize::try_from(*bytes).unwrap_or(usize::MAX))
-        });
-        self.check(file, crc)?;
-        let ids = parts.into_iter().map(|(id, ..)| id).collect();
-        let complete =
-            self.call("complete", &file.key, 0, self.store.complete_multipart(path, &id, ids)).await;
-        complete.map(drop).map_err(|e| e.into_step("complete the upload of", &file.key))
-    }
-
-    /// One part, tried again by itself: a part sent twice replaces itself.
-    async fn put_part(
-        &self,
-        file: &StagedFile,
-        path: &Path,
-        id: &str,
-        index: usize,
-        part_bytes: u64,
-    ) -> Result<Part, Step> {
-        let from = index as u64 * part_bytes;
-        let bytes = part_bytes.min(file.size_bytes - from);
-        let (content, crc) = self.read(file, from, bytes).await?;
-        let id = id.to_owned();
-        let mut backoff = self.backoff();
-        loop {
-            let put = self.store.put_part(path, &id, index, content.clone().into());
-            let step = match self.call("put a part of", &file.key, bytes, put).await {
-                Ok(id) => return Ok(Part { index, id, crc, bytes }),
-                Err(e) => e.into_step("put a part of", &file.key),
-            };
-            match step {
-                Step::Again(_) if backoff.wait().await => {}
-                step => return Err(step),
-            }
-        }
-    }
-
     /// Whether our object is there. Another one is a conflict.
     async fn is_there(&self, file: &StagedFile, path: &Path) -> Result<bool, Step> {
         match self.size(file, path).await? {
@@ -361,7 +284,7 @@ impl Objects {
         }
     }
 
-    async fn call<T>(
+    pub(super) async fn call<T>(
         &self,
         what: &'static str,
         key: &str,
@@ -380,11 +303,11 @@ impl Objects {
         Duration::from_secs(self.uploads.limits.call_seconds + bytes / (256 << 10))
     }
 
-    fn backoff(&self) -> Backoff {
+    pub(super) fn backoff(&self) -> Backoff {
         Backoff::new(self.random.clone(), self.uploads.limits.tries)
     }
 
-    fn check(&self, file: &StagedFile, crc: u32) -> Result<(), Step> {
+    pub(super) fn check(&self, file: &StagedFile, crc: u32) -> Result<(), Step> {
         if crc == file.crc32c {
             return Ok(());
         }
@@ -407,7 +330,7 @@ impl Objects {
     }
 
     /// Bytes of a staged file and their checksum.
-    async fn read(&self, file: &StagedFile, from: u64, bytes: u64) -> Result<(Bytes, u32), Error> {
+    pub(super) async fn read(&self, file: &StagedFile, from: u64, bytes: u64) -> Result<(Bytes, u32), Error> {
         let (disk, path) = (self.disk.clone(), self.staging_dir.join(&file.staged));
         blocking(move || {
             let mut buf = vec![0; usize::try_from(bytes).unwrap_or(usize::MAX)];
@@ -418,52 +341,6 @@ impl Objects {
         })
         .await
     }
-
-    /// Writes down the id of an upload that was started.
-    async fn note_upload(&self, file: &StagedFile, id: String) -> Result<(), Error> {
-        let (disk, path) = (self.disk.clone(), self.staging_dir.join(upload_note(file)));
-        blocking(move || {
-            let note = disk.create(&path).map_err(|e| Error::staging("create", &path, e))?;
-            note.write_at(&[IoSlice::new(id.as_bytes())], 0).map_err(|e| Error::staging("write", &path, e))
-        })
-        .await
-    }
-
-    /// Aborts the upload that an earlier try left, if it noted one; it may be completed or gone.
-    async fn abort_noted(&self, file: &StagedFile, path: &Path) -> Result<(), Error> {
-        const ID_BYTES_MAX: usize = 4096;
-        let note = self.staging_dir.join(upload_note(file));
-        let (disk, at) = (self.disk.clone(), note.clone());
-        let id = blocking(move || {
-            let Ok(noted) = disk.open(&at) else { return Ok(None) };
-            let mut buf = vec![0; ID_BYTES_MAX];
-            let read = noted.read_at(&mut buf, 0).map_err(|e| Error::staging("read", &at, e))?;
-            buf.truncate(read);
-            Ok(String::from_utf8(buf).ok())
-        })
-        .await?;
-        let Some(id) = id else { return Ok(()) };
-        let mut backoff = self.backoff();
-        while !id.is_empty() {
-            match self.call("abort the upload of", &file.key, 0, self.store.abort_multipart(path, &id)).await
-            {
-                Ok(()) | Err(CallError::Store(StoreError::NotFound { .. })) => break,
-                Err(_) if backoff.wait().await => {}
-                // Given up: it waits for the bucket's own clean-up and is in nobody's way.
-                Err(_) => break,
-            }
-        }
-        let disk = self.disk.clone();
-        blocking(move || remove(&*disk, &note)).await
-    }
-}
-
-/// A part that the store has.
-struct Part {
-    index: usize,
-    id: PartId,
-    crc: u32,
-    bytes: u64,
 }
 
 enum PutError {
@@ -472,27 +349,17 @@ enum PutError {
     Step(Step),
 }
 
-enum CallError {
+pub(super) enum CallError {
     Store(StoreError),
     Deadline(Step),
 }
 
 impl CallError {
-    fn into_step(self, what: &str, key: &str) -> Step {
+    pub(super) fn into_step(self, what: &str, key: &str) -> Step {
         match self {
             CallError::Store(e) => Step::from_store(what, key, e),
             CallError::Deadline(step) => step,
         }
-    }
-}
-
-/// The size of a part, so that no file needs more than S3's 10,000 parts.
-fn part_bytes(least: u64, file_bytes: u64) -> u64 {
-    const PARTS_MAX: u64 = 10_000;
-    const STEP: u64 = 1 << 20;
-    match file_bytes.div_ceil(PARTS_MAX) {
-        needed if needed <= least => least,
-        needed => needed.next_multiple_of(STEP),
     }
 }
 

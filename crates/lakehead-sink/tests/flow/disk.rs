@@ -184,4 +184,8 @@ impl File for FaultyFile {
     fn fill_with_zeros(&self, size_bytes: u64) -> io::Result<()> {
         self.file.fill_with_zeros(size_bytes)
     }
+
+    fn drop_cached(&self) {
+        self.file.drop_cached();
+    }
 }

@@ -92,7 +92,7 @@ async fn a_wrong_secret_is_refused_at_once_and_not_shown() {
     let place = Place::new();
     let bad = S3Bucket { secret: Secret::new("not-this-one"), ..bucket() };
     let made = Publisher::new(Bucket::S3(bad), place.staging(), &place.seams, uploads()).await;
-    let error = made.err().expect("the store takes any secret");
+    let error = made.expect_err("the store takes any secret");
     assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
     assert!(!error.to_string().contains("not-this-one"), "{error}");
 }
