@@ -43,3 +43,18 @@ fn after_a_failed_write_nothing_is_written_until_the_file_is_opened_again() {
     let records = SqliteRecords::open(&path).unwrap();
     assert_eq!(records.write(Some(0), &[put("a", 1)]).unwrap(), 1);
 }
+
+#[test]
+fn every_commit_is_synced() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = SqliteRecords::open(&dir.path().join("r.sqlite")).unwrap();
+    let connection = &records.inner.lock().connection;
+    let pragma = |name: &str| -> String {
+        connection
+            .query_row(&format!("SELECT CAST({name} AS TEXT) FROM pragma_{name}"), [], |r| r.get(0))
+            .unwrap()
+    };
+    assert_eq!(pragma("journal_mode"), "wal");
+    assert_eq!(pragma("synchronous"), "2", "FULL");
+    assert_eq!(pragma("locking_mode"), "exclusive");
+}

@@ -35,9 +35,17 @@ pub struct ApiError {
 /// Tells the SDKs, which retry 408, 409, 429 and 5xx, whether that can help.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
+/// Messages repeat what was sent, which may be long.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: u32, message: impl Into<String>) -> Self {
-        ApiError { status, code, message: message.into() }
+        let mut message: String = message.into();
+        if message.len() > MESSAGE_BYTES_MAX {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+            message.push('…');
+        }
+        ApiError { status, code, message }
     }
 
     pub(super) fn too_large(limit: usize) -> Self {

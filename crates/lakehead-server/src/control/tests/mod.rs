@@ -1,5 +1,6 @@
 //! The rules of the control plane, over a real store in a scratch directory and a compiler that only splits words.
 
+mod concurrency;
 mod deletions;
 mod local_buckets;
 mod sink_rules;
