@@ -87,11 +87,18 @@ impl Decoder {
     }
 
     /// Takes the records of a body, as framing found them. Tells of each that does not fit its index in `bounds` and why.
+    /// Faster than pushing them one by one.
     pub fn push_body(&mut self, body: &[u8], bounds: &[Bounds], mut rejected: impl FnMut(usize, Reject)) {
+        let valid = simdutf8::basic::from_utf8(body).is_ok();
         for (index, (start, end)) in bounds.iter().enumerate() {
-            let pushed = match body.get(*start as usize..*end as usize) {
-                Some(record) => self.push(record),
-                None => Err(Reject::not_json("the record lies outside of its body")),
+            let (start, end) = (*start as usize, *end as usize);
+            let pushed = if start > end || end > body.len() {
+                Err(Reject::not_json("the record lies outside of its body"))
+            } else if valid {
+                // Reading may go on behind a broken record; the end of what was read is compared with `end` then.
+                self.push_at(body, start, end)
+            } else {
+                self.push(&body[start..end])
             };
             if let Err(reject) = pushed {
                 rejected(index, reject);

@@ -21,6 +21,7 @@ pub mod decoder;
 mod finish;
 pub mod frame;
 mod json_text;
+mod key;
 mod list;
 mod members;
 mod number;

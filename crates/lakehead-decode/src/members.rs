@@ -11,6 +11,7 @@ use lakehead_model::schema::Field;
 
 use crate::column::Column;
 use crate::json_text;
+use crate::key::Key;
 use crate::reject::{Fault, Read, Reason, Reject, syntax, unfit};
 use crate::scan::{byte, skip_white};
 use crate::text::{content, string_end};
@@ -37,23 +38,8 @@ pub(crate) struct Members {
 #[derive(Debug)]
 struct Member {
     name: String,
-    /// The key as it is usually written, with quotes and colon.
-    written: Box<[u8]>,
+    key: Key,
     column: Column,
-}
-
-/// A key as nearly every producer writes it: only what must be escaped is.
-fn written(name: &str) -> Box<[u8]> {
-    let mut out = String::with_capacity(name.len() + 3);
-    out.push('"');
-    for c in name.chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out.push_str("\":");
-    out.into_bytes().into()
 }
 
 impl Members {
@@ -64,7 +50,7 @@ impl Members {
             .enumerate()
             .map(|(i, field)| Member {
                 name: field.name.clone(),
-                written: written(&field.name),
+                key: Key::new(&field.name),
                 column: Column::new(field, build(i)),
             })
             .collect();
@@ -141,12 +127,10 @@ impl Members {
     /// Reads a key and its colon: the field, if it is one, and the place behind.
     #[inline(always)]
     fn key(&mut self, input: &[u8], pos: usize, guess: usize) -> Result<(Option<usize>, usize), Box<Fault>> {
-        let rest = input.get(pos..).unwrap_or_default();
         for field in self.order.iter().skip(guess).take(GUESSES) {
             let field = usize::from(*field);
-            let written = &self.fields[field].written;
-            if rest.starts_with(written) {
-                return Ok((Some(field), pos + written.len()));
+            if let Some(behind) = self.fields[field].key.matches(input, pos) {
+                return Ok((Some(field), behind));
             }
         }
         self.search(input, pos)

@@ -7,6 +7,8 @@
 //!
 //! Anything newer may be there whole, in part, or not at all.
 
+#[cfg(feature = "sim")]
+pub mod sim;
 mod system;
 
 use std::fmt;

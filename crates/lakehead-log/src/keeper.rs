@@ -27,8 +27,6 @@ use crate::segment::{Segment, index_path, segment_path};
 use crate::shared::Shared;
 use crate::trim;
 
-/// Segments kept ready.
-const SPARES: usize = 2;
 const RETRY: Duration = Duration::from_secs(1);
 pub(crate) const PREPARE_NAME: &str = "prepare.tmp";
 
@@ -211,7 +209,7 @@ impl KeeperThread {
                 self.trim(segment)?;
             }
             let mut state = self.shared.keeper.state.lock();
-            if state.spares.len() >= SPARES {
+            if state.spares.len() >= self.shared.settings.spare_segments {
                 state.blocked = None;
                 return Ok(());
             }
@@ -325,7 +323,7 @@ impl KeeperThread {
         let _ = disk.remove(&index_path(&settings.dir, segment.id));
         let recycle = Arc::strong_count(&segment) == 1
             && segment.size_bytes.load(Ordering::Relaxed) == settings.segment_bytes
-            && self.state().spares.len() < SPARES;
+            && self.state().spares.len() < settings.spare_segments;
         if recycle {
             let id = self.state().next_id;
             let path = segment_path(&settings.dir, id);

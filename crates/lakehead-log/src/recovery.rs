@@ -1,6 +1,6 @@
 //! Opening: from whatever the directory holds to a log that goes on, or to a refusal that names file and remedy.
 //!
-//! 1. Lock the directory; look at every file ([`crate::survey`]); the chain of segments must be whole.
+//! 1. Lock the directory and sync its names; look at every file ([`crate::survey`]); the chain of segments must be whole.
 //! 2. The newest segment may end in a torn group. It is synced, dropped from the cache and read back from the disk, so that
 //!    nothing is shown to readers that a power cut could still take away.
 //! 3. A segment with an index file is taken at its word; any other is read ([`crate::scan`]).
@@ -109,12 +109,15 @@ fn lock(settings: &Settings, disk: &dyn Disk) -> Result<Box<dyn Lock>, Error> {
         disk.sync_dir(parent).map_err(|e| Error::io(format!("syncing {}", parent.display()), e))?;
     }
     let path = dir.join(LOCK_NAME);
-    disk.lock(&path).map_err(|error| match error.kind() {
+    let lock = disk.lock(&path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
             Error::new(ErrorKind::Locked, format!("{}: another process has the log open", path.display()))
         }
         _ => Error::io(format!("locking {}", path.display()), error),
-    })
+    })?;
+    // A process that was killed leaves names that a power cut could still take back.
+    disk.sync_dir(dir).map_err(|e| Error::io(format!("syncing {}", dir.display()), e))?;
+    Ok(lock)
 }
 
 /// Compares what a segment's header says with what was found before it, and goes on from the header.

@@ -46,7 +46,7 @@ impl Front {
         if *self.draining.borrow() {
             return answer::text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
         }
-        if self.log.stats().is_full() {
+        if self.log.stats().full {
             return answer::text(StatusCode::SERVICE_UNAVAILABLE, "the log is full\n");
         }
         answer::text(StatusCode::OK, "ready\n")

@@ -39,6 +39,8 @@ pub struct Metrics {
     pub pipeline_delivered: IntGaugeVec,
     pub pipeline_filtered: IntGaugeVec,
     pub pipeline_dead_lettered: IntGaugeVec,
+    /// Acknowledged and unreadable: the disk lost them.
+    pub pipeline_lost: IntGaugeVec,
     /// `{pipeline, reason}`, counted when found; a restart may count one again.
     pub pipeline_rejected: IntCounterVec,
     pub pipeline_in_flight: IntGaugeVec,
@@ -114,6 +116,7 @@ impl Default for Metrics {
             pipeline_delivered: b.gauges("pipeline_records_out_total", "Records visible in the sink.", pipeline),
             pipeline_filtered: b.gauges("pipeline_records_filtered_total", "Records the SQL turned away.", pipeline),
             pipeline_dead_lettered: b.gauges("pipeline_records_dead_lettered_total", "Dead letters kept.", pipeline),
+            pipeline_lost: b.gauges("pipeline_records_lost_total", "Records the disk lost.", pipeline),
             pipeline_rejected: b.counters(
                 "pipeline_records_rejected_total",
                 "Rejects found, by reason.",

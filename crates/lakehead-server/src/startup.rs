@@ -22,7 +22,7 @@ use crate::ingest::endpoints::Endpoints;
 use crate::metrics::Metrics;
 use crate::runtime::{Runtime, Statuses, Supervisor};
 use crate::storage::Storage;
-use crate::{api, control, environment};
+use crate::{environment, wiring};
 
 /// Exit code after a failed sync: nothing may be assumed about what was written, so the process must not go on.
 const EXIT_LOG_FAILED: i32 = 70;
@@ -127,8 +127,8 @@ impl Server {
             metrics.clone(),
             drain.clone(),
         );
-        let control = control::assemble(store, storage, statuses, clock, random, &identity);
-        let api = api::router(control, identity.clone(), base_url.clone());
+        let control = wiring::control(store, storage, statuses, clock, random, &identity);
+        let api = wiring::api(control, &identity, &base_url);
         let front = Arc::new(Front::new(ingest, api, log.clone(), metrics, drain));
         let service = move |request| {
             let front = Arc::clone(&front);
@@ -154,11 +154,10 @@ impl Server {
         let (supervising, log) = (self.supervising, self.log);
         let closed = tokio::task::spawn_blocking(move || {
             let _ = supervising.join();
-            log.close()
+            log.close();
         });
         match closed.await {
-            Ok(Ok(())) => tracing::info!("stopped"),
-            Ok(Err(error)) => tracing::error!(%error, "the log was not closed in order; the next start checks it"),
+            Ok(()) => tracing::info!("stopped"),
             Err(error) => tracing::error!(%error, "stopping failed"),
         }
     }

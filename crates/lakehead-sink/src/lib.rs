@@ -23,7 +23,7 @@
 //!
 //! **Bounds.** A writer has at most [`OPEN_FILES_MAX`] files open; all writers of a process hold at most a
 //! [`MemoryBudget`] of rows not yet on disk (plus [`JSON_BUFFER_BYTES`] and, gzipped, about 0.4 MiB for each open JSON
-//! file); all uploads of a process hold at most [`UploadSlots`] parts in memory.
+//! file); all uploads of a process hold at most [`Uploads`] parts in memory.
 //!
 //! **Invariant:** nothing here knows HTTP handlers, SQL or the log.
 
@@ -41,6 +41,6 @@ pub use error::{Error, ErrorKind};
 pub use key::validate;
 pub use memory::{MEMORY_BYTES_DEFAULT, MemoryBudget};
 pub use naming::Names;
-pub use publish::{Bucket, Published, Publisher};
+pub use publish::{Bucket, Published, Publisher, S3Bucket, Store, UploadLimits, Uploads};
 pub use staged::{StagedFile, clean_staging};
 pub use writer::{OPEN_FILES_MAX, Prepared, Roll, Seams, Writer, WriterSettings, Written};

@@ -5,6 +5,9 @@
 //! the key; nothing is ever overwritten.
 
 mod local;
+mod objects;
+mod retry;
+mod s3;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -15,12 +18,19 @@ use crate::staged::{STAGED_SUFFIX, UPLOAD_SUFFIX, remove};
 use crate::{Error, ErrorKind, Seams, StagedFile};
 
 use self::local::LocalFolder;
+use self::objects::Objects;
+
+pub use self::objects::{Store, UploadLimits, Uploads};
+pub use self::s3::S3Bucket;
 
 /// Where a bucket's objects are kept.
 #[derive(Debug, Clone)]
 pub enum Bucket {
     /// A folder, made when it is first used.
-    Local { root: PathBuf },
+    Local {
+        root: PathBuf,
+    },
+    S3(S3Bucket),
 }
 
 /// What [`Publisher::publish`] did.
@@ -59,23 +69,55 @@ pub struct Publisher {
 #[derive(Debug)]
 enum Target {
     Local(Arc<LocalFolder>),
+    Objects(Arc<Objects>),
 }
 
 impl Publisher {
-    /// Makes sure that the bucket can be written to. A local folder is made if need be.
+    /// Makes sure that the bucket can be written to: a local folder is made if need be; an object store is asked whether it
+    /// honours conditional puts, which it takes a small object at `.lakehead-probe` for.
     ///
     /// # Errors
-    /// [`ErrorKind::Unavailable`], [`ErrorKind::Refused`], [`ErrorKind::Sync`].
-    pub async fn new(bucket: Bucket, staging_dir: PathBuf, seams: &Seams) -> Result<Publisher, Error> {
-        let disk = seams.disk.clone();
-        let target = match bucket {
+    /// [`ErrorKind::Unavailable`], [`ErrorKind::Refused`], [`ErrorKind::Settings`], [`ErrorKind::Sync`].
+    pub async fn new(
+        bucket: Bucket,
+        staging_dir: PathBuf,
+        seams: &Seams,
+        uploads: Uploads,
+    ) -> Result<Publisher, Error> {
+        match bucket {
             Bucket::Local { root } => {
-                let (disk, staging) = (disk.clone(), staging_dir.clone());
-                let folder = blocking(move || LocalFolder::new(root, staging, disk)).await?;
-                Target::Local(Arc::new(folder))
+                let disk = seams.disk.clone();
+                let (folders, staging) = (disk.clone(), staging_dir.clone());
+                let folder = blocking(move || LocalFolder::new(root, staging, folders)).await?;
+                Ok(Publisher { staging_dir, disk, target: Target::Local(Arc::new(folder)) })
             }
-        };
-        Ok(Publisher { staging_dir, disk, target })
+            Bucket::S3(bucket) => {
+                Publisher::into_store(Arc::new(bucket.client()?), staging_dir, seams, uploads).await
+            }
+        }
+    }
+
+    /// Like [`Publisher::new`], for an object store that is open already.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unavailable`], [`ErrorKind::Refused`].
+    pub async fn into_store(
+        store: Arc<dyn Store>,
+        staging_dir: PathBuf,
+        seams: &Seams,
+        uploads: Uploads,
+    ) -> Result<Publisher, Error> {
+        let objects = Objects::new(store, staging_dir.clone(), seams, uploads).await?;
+        let disk = seams.disk.clone();
+        Ok(Publisher { staging_dir, disk, target: Target::Objects(Arc::new(objects)) })
+    }
+
+    /// Whether the target refuses by itself to replace an object. Where not, a look goes before every put.
+    pub fn honours_conditions(&self) -> bool {
+        match &self.target {
+            Target::Local(_) => true,
+            Target::Objects(objects) => objects.conditional(),
+        }
     }
 
     /// Makes every file visible under its key. Safe to call again with the same files, whatever happened before.
@@ -90,6 +132,7 @@ impl Publisher {
                 let (folder, files) = (folder.clone(), files.to_vec());
                 blocking(move || folder.publish(&files)).await
             }
+            Target::Objects(objects) => objects.publish(files).await,
         }
     }
 

@@ -38,7 +38,7 @@ fn compare(schema: Option<&Schema>, projection: &[usize], records: &[String]) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 3000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn records_decode_as_the_reference_says(seed: u64, count in 1..12_usize, wrong in 2..60_usize) {

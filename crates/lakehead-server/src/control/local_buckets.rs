@@ -28,18 +28,34 @@ const ENTRIES_MAX: usize = 100_000;
 /// Buckets as folders of one root.
 #[derive(Debug, Clone)]
 pub struct LocalBuckets {
-    root: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    /// Each bucket a folder of its name.
+    Below(PathBuf),
+    /// Every bucket this folder.
+    At(PathBuf),
 }
 
 impl LocalBuckets {
     /// Folders below `root`, which is made when the first bucket is.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        LocalBuckets { root: root.into() }
+        LocalBuckets { place: Place::Below(root.into()) }
+    }
+
+    /// The one bucket that is `folder`, whatever its name.
+    pub fn one(folder: impl Into<PathBuf>) -> Self {
+        LocalBuckets { place: Place::At(folder.into()) }
     }
 
     /// The folder of a bucket whose name has been checked.
     pub fn folder(&self, bucket: &str) -> PathBuf {
-        self.root.join(bucket)
+        match &self.place {
+            Place::Below(root) => root.join(bucket),
+            Place::At(folder) => folder.clone(),
+        }
     }
 }
 

@@ -39,6 +39,7 @@ impl Flow<'_> {
             delivered: self.state.delivered + self.delivered,
             filtered: self.state.filtered + self.filtered,
             dead_lettered: self.state.dead_lettered + self.letters.count(),
+            lost: self.state.lost + self.lost,
             rows: self.state.rows + prepared.files.iter().map(|f| f.rows).sum::<u64>(),
             files: self.state.files + prepared.files.len() as u64,
             file_bytes: self.state.file_bytes + prepared.files.iter().map(|f| f.size_bytes).sum::<u64>(),
@@ -55,7 +56,7 @@ impl Flow<'_> {
         }
         self.letters.reset()?;
         self.state = next;
-        (self.delivered, self.filtered) = (0, 0);
+        (self.delivered, self.filtered, self.lost) = (0, 0, 0);
         self.last_commit = shared.clock.monotonic();
         let labels = [task.pipeline.as_str(), task.sink.name.as_str()];
         shared.metrics.sink_commit_seconds.with_label_values(&labels).observe((self.last_commit - began).as_secs_f64());
@@ -124,7 +125,7 @@ impl Shared {
         self.metrics.sink_files.with_label_values(&labels).inc_by(intent.files.len() as u64);
         self.metrics.sink_rows.with_label_values(&labels).inc_by(sum(|f| f.rows));
         self.metrics.sink_bytes.with_label_values(&labels).inc_by(sum(|f| f.size_bytes));
-        publisher.discard(&intent.files)?;
+        self.async_runtime.block_on(publisher.discard(&intent.files))?;
         Ok(())
     }
 }

@@ -10,7 +10,7 @@ use lakehead_log::{Frame, LocalLog, Reader};
 use lakehead_meta::{FlowKey, FlowState, Store};
 use lakehead_model::resource::{Sink, Stream};
 use lakehead_model::{Clock, Partition, Position, Random, Timestamp};
-use lakehead_sink::{MemoryBudget, Publisher, Writer, WriterSettings};
+use lakehead_sink::{Bucket, MemoryBudget, Publisher, Writer, WriterSettings};
 use lakehead_transform::Statement;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -99,6 +99,7 @@ pub(super) struct Flow<'a> {
     /// Counts of what was read and is not committed.
     pub(super) filtered: u64,
     pub(super) delivered: u64,
+    pub(super) lost: u64,
     /// The next record to read.
     pub(super) cursor: Position,
     pub(super) last_commit: Duration,
@@ -129,12 +130,13 @@ impl<'a> Flow<'a> {
         let decoder = Decoder::new(task.stream.schema.as_ref(), &task.statement.projection);
         Ok(Flow {
             reader: shared.log.reader(partition, state.committed),
-            tail: shared.log.watch_tail(partition),
+            tail: shared.log.watch_tail(partition).ok_or_else(|| FlowError("log: too many streams".into()))?,
             batch: Batch::new(decoder),
             last_commit: shared.clock.monotonic(),
             cursor: state.committed,
             filtered: 0,
             delivered: 0,
+            lost: 0,
             shared,
             task,
             order,
@@ -172,19 +174,24 @@ impl<'a> Flow<'a> {
 
     fn is_quietly_behind(&self) -> bool {
         self.cursor > self.state.committed
-            && self.writer.rows() == 0
+            && self.writer.open_rows() == 0
             && self.shared.clock.monotonic().saturating_sub(self.last_commit) >= QUIET_COMMIT
     }
 
     /// Takes one helping from the log. Returns whether that was all there is.
     fn read(&mut self) -> Result<bool, FlowError> {
         let read = self.reader.read(READ_BYTES)?;
-        if read.is_empty() {
+        if read.frames.is_empty() && read.lost.is_empty() {
             self.hand_on()?;
             return Ok(true);
         }
-        for frame in read {
-            self.add(&frame)?;
+        for frame in &read.frames {
+            self.add(frame)?;
+        }
+        for lost in read.lost {
+            tracing::error!(flow = %self.task.key, from = %lost.start, to = %lost.end, "records cannot be read any more");
+            self.lost += lost.end.since(lost.start.max(self.state.committed));
+            self.cursor = self.cursor.max(lost.end);
         }
         Ok(false)
     }
@@ -286,11 +293,12 @@ impl<'a> Flow<'a> {
 
 impl Shared {
     pub(super) fn sink_seams(&self) -> lakehead_sink::Seams {
-        lakehead_sink::Seams {
-            clock: Arc::clone(&self.clock),
-            random: Arc::clone(&self.random),
-            disk: Arc::clone(&self.disk),
-        }
+        lakehead_sink::Seams::new(Arc::clone(&self.clock), Arc::clone(&self.random), Arc::clone(&self.disk))
+    }
+
+    fn publisher(&self, bucket: Bucket, staging_dir: &std::path::Path) -> Result<Publisher, FlowError> {
+        let made = Publisher::new(bucket, staging_dir.to_owned(), &self.sink_seams());
+        Ok(self.async_runtime.block_on(made)?)
     }
 
     pub(super) fn now(&self) -> Timestamp {

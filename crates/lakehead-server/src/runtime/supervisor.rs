@@ -85,7 +85,14 @@ impl Supervisor {
         let handle = self.shared.async_runtime.clone();
         loop {
             changes.borrow_and_update();
+            // The log's streams first: one that is made in between is then not taken for a deleted one.
+            let logged = self.shared.log.partitions();
             let catalog = self.shared.store.catalog();
+            for (partition, _) in logged {
+                if !catalog.streams.contains_key(&partition.stream) {
+                    self.shared.log.forget(partition);
+                }
+            }
             self.follow(&catalog);
             self.reap();
             self.report(&catalog);
@@ -112,9 +119,6 @@ impl Supervisor {
                 self.leaving.insert(key, running);
             }
         }
-        let mut streams: Vec<_> = catalog.streams.keys().map(|id| Partition::first(*id)).collect();
-        streams.sort();
-        self.shared.log.retain_partitions(&streams);
         for pipeline in catalog.pipelines.values() {
             if self.running.keys().any(|k| k.pipeline == pipeline.id) {
                 continue;
@@ -192,7 +196,7 @@ impl Supervisor {
             metrics.log_oldest_position.with_label_values(&[&stream.name]).set(gauge(self.shared.log.oldest(partition).0));
             metrics.log_next_position.with_label_values(&[&stream.name]).set(gauge(self.shared.log.tail(partition).0));
         }
-        let mut sums: BTreeMap<PipelineId, [i64; 6]> = BTreeMap::new();
+        let mut sums: BTreeMap<PipelineId, [i64; 7]> = BTreeMap::new();
         for (key, reached) in self.shared.progress.all() {
             let tail = self.shared.log.tail(reached.partition).max(reached.state.committed);
             let s = reached.state;
@@ -202,15 +206,16 @@ impl Supervisor {
                 s.delivered,
                 s.filtered,
                 s.dead_lettered,
+                s.lost,
                 tail.since(s.committed),
                 age,
             ];
             let sum = sums.entry(key.pipeline).or_default();
             for (i, figure) in figures.into_iter().enumerate() {
-                sum[i] = if i == 5 { sum[i].max(gauge(figure)) } else { sum[i] + gauge(figure) };
+                sum[i] = if i == 6 { sum[i].max(gauge(figure)) } else { sum[i] + gauge(figure) };
             }
         }
-        for (id, [accepted, delivered, filtered, dead_lettered, in_flight, age]) in sums {
+        for (id, [accepted, delivered, filtered, dead_lettered, lost, in_flight, age]) in sums {
             let Some(pipeline) = catalog.pipelines.get(&id) else { continue };
             let label = &[pipeline.name.as_str()];
             metrics.pipeline_accepted.with_label_values(label).set(accepted);
@@ -218,7 +223,8 @@ impl Supervisor {
             metrics.pipeline_filtered.with_label_values(label).set(filtered);
             metrics.pipeline_dead_lettered.with_label_values(label).set(dead_lettered);
             metrics.pipeline_in_flight.with_label_values(label).set(in_flight);
-            let imbalance = accepted - delivered - filtered - dead_lettered - in_flight;
+            metrics.pipeline_lost.with_label_values(label).set(lost);
+            let imbalance = accepted - delivered - filtered - dead_lettered - lost - in_flight;
             metrics.ledger_imbalance.with_label_values(label).set(imbalance);
             metrics.pipeline_oldest_uncommitted_age_seconds.with_label_values(label).set(age);
             metrics.pipeline_failing.with_label_values(label).set(i64::from(self.shared.statuses.is_failing(id)));

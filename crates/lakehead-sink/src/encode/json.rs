@@ -45,14 +45,14 @@ pub(crate) struct JsonFile {
 #[derive(Debug)]
 enum Target {
     Plain(Output),
-    Gzip(GzEncoder<Output>),
+    Gzip(Box<GzEncoder<Output>>),
 }
 
 impl JsonFile {
     pub(super) fn new(output: Output, format: &JsonFormat) -> JsonFile {
         let target = match format.compression.unwrap_or_default() {
             JsonCompression::Uncompressed => Target::Plain(output),
-            JsonCompression::Gzip => Target::Gzip(GzEncoder::new(output, Compression::fast())),
+            JsonCompression::Gzip => Target::Gzip(Box::new(GzEncoder::new(output, Compression::fast()))),
         };
         JsonFile {
             target,

@@ -11,7 +11,7 @@
 //! What a crash leaves: before the link, nothing or a hidden partial copy; after it, the whole file. Both are completed by
 //! publishing again.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::io::{self, ErrorKind as Io, IoSlice};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -54,18 +54,13 @@ impl LocalFolder {
 
     pub(super) fn publish(&self, files: &[StagedFile]) -> Result<Published, Error> {
         let mut published = Published::default();
-        let mut folders = Vec::new();
+        let mut folders = BTreeSet::new();
         for file in files {
             let target = self.root.join(&file.key);
             published.count(self.place(file, &target)?);
-            let folder = target.parent().unwrap_or(&self.root).to_owned();
-            if !folders.contains(&folder) {
-                folders.push(folder);
-            }
+            folders.insert(target.parent().unwrap_or(&self.root).to_owned());
         }
-        for folder in &folders {
-            self.sync(folder)?;
-        }
+        self.sync(folders)?;
         Ok(published)
     }
 
@@ -101,16 +96,16 @@ impl LocalFolder {
 
     /// Copies onto another file system, where links to the staging folder cannot lead.
     fn copy(&self, file: &StagedFile, staged: &Path, target: &Path) -> Result<Outcome, Error> {
-        if let Some(outcome) = self.compare(file, target)? {
-            return Ok(outcome);
-        }
         let folder = target.parent().unwrap_or(&self.root);
-        self.create_folder(folder)?;
         let hidden = folder.join(format!(".{}", file.staged));
         match self.disk.remove(&hidden) {
             Err(e) if e.kind() != Io::NotFound => return Err(failed("remove", &hidden, e)),
             _ => {}
         }
+        if let Some(outcome) = self.compare(file, target)? {
+            return Ok(outcome);
+        }
+        self.create_folder(folder)?;
         self.copy_content(file, staged, &hidden)?;
         match self.disk.link(&hidden, target) {
             Ok(()) => self.disk.remove(&hidden).map_err(|e| failed("remove", &hidden, e))?,
@@ -183,18 +178,23 @@ impl LocalFolder {
         Ok(Some(Outcome::Found))
     }
 
-    /// Makes the names in `folder` durable, and on first use those of the folders above it, up to the root.
-    fn sync(&self, folder: &Path) -> Result<(), Error> {
-        let known = self.durable.lock().contains(folder);
-        let above = folder.ancestors().take_while(|f| f.starts_with(&self.root));
-        for folder in above.take(if known { 1 } else { usize::MAX }) {
+    /// Makes the names in `folders` durable, and on first use those of the folders above them, up to the root.
+    fn sync(&self, folders: BTreeSet<PathBuf>) -> Result<(), Error> {
+        let mut due = BTreeSet::new();
+        for folder in &folders {
+            let known = self.durable.lock().contains(folder);
+            let above = folder.ancestors().take_while(|f| f.starts_with(&self.root));
+            due.extend(above.take(if known { 1 } else { usize::MAX }));
+        }
+        // Below before above.
+        for folder in due.into_iter().rev() {
             self.disk.sync_dir(folder).map_err(|e| Error::sync(folder, e))?;
         }
         let mut durable = self.durable.lock();
         if durable.len() >= FOLDERS_MAX {
             durable.clear();
         }
-        durable.insert(folder.to_owned());
+        durable.extend(folders);
         Ok(())
     }
 }
@@ -211,6 +211,3 @@ fn failed(what: &str, path: &Path, e: io::Error) -> Error {
     };
     Error::caused(kind, format!("cannot {what} {}", path.display()), e)
 }
-
-#[cfg(test)]
-mod tests;

@@ -1,12 +1,14 @@
 use lakehead_model::Timestamp;
 use lakehead_model::resource::NamingStrategy;
-use lakehead_sink::{Bucket, ErrorKind, Prepared, Published, Publisher, StagedFile, clean_staging};
+use lakehead_sink::{Bucket, ErrorKind, Prepared, Published, Publisher, StagedFile, Uploads, clean_staging};
 
 use crate::disk::FaultyDisk;
 use crate::rows::{Place, START, batch, json, parquet};
 
 async fn publisher(place: &Place) -> Publisher {
-    Publisher::new(Bucket::Local { root: place.bucket() }, place.staging(), &place.seams).await.unwrap()
+    Publisher::new(Bucket::Local { root: place.bucket() }, place.staging(), &place.seams, Uploads::default())
+        .await
+        .unwrap()
 }
 
 /// Two files in two partitions, prepared.
@@ -183,7 +185,9 @@ async fn content_and_names_are_synced_before_anybody_relies_on_them() {
     assert_eq!(tail, [&format!("write {staged}"), &format!("sync {staged}"), "syncdir staging"]);
 
     let publisher =
-        Publisher::new(Bucket::Local { root: place.bucket() }, place.staging(), &seams).await.unwrap();
+        Publisher::new(Bucket::Local { root: place.bucket() }, place.staging(), &seams, Uploads::default())
+            .await
+            .unwrap();
     let name = files[0].key.rsplit('/').next().unwrap();
     let before = disk.trace().len();
     publisher.publish(&files).await.unwrap();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lakehead_disk::{Disk, SystemDisk};
 use lakehead_model::Timestamp;
-use lakehead_sink::{Bucket, Error, Prepared, Publisher, Seams, Writer, clean_staging};
+use lakehead_sink::{Bucket, Error, Prepared, Publisher, Seams, Uploads, Writer, clean_staging};
 
 use crate::disk::{Fault, FaultyDisk, Links};
 use crate::rows::{Place, START, batch, json, parquet};
@@ -23,7 +23,7 @@ async fn live(place: &Place, seams: &Seams, store: &mut Store, format_is_json: b
     let keep = store.intent.as_ref().map_or(&[][..], |(_, p)| &p.files);
     clean_staging(&*seams.disk, &place.staging(), keep)?;
     let bucket = Bucket::Local { root: place.bucket() };
-    let publisher = Publisher::new(bucket, place.staging(), seams).await?;
+    let publisher = Publisher::new(bucket, place.staging(), seams, Uploads::default()).await?;
     finish(&publisher, store).await?;
     let settings = place.settings(if format_is_json { json() } else { parquet() });
     let mut writer = Writer::new(settings, seams.clone(), Arc::default(), 0)?;

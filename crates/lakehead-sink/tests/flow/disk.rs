@@ -1,4 +1,5 @@
-//! A disk that writes down what is done to it, and can fail or die at any call.
+//! A disk that writes down what is done to it, and can fail or die at any call. It syncs nothing: a process that dies loses
+//! nothing that the system holds, and a lost power supply is not what it plays.
 
 use std::io::{self, IoSlice};
 use std::path::Path;
@@ -147,7 +148,7 @@ impl Disk for FaultyDisk {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        self.0.call(format!("syncdir {}", name(dir)), || SystemDisk.sync_dir(dir))
+        self.0.call(format!("syncdir {}", name(dir)), || SystemDisk.list(dir).map(drop))
     }
 
     fn free_bytes(&self, dir: &Path) -> io::Result<u64> {
@@ -169,7 +170,7 @@ impl File for FaultyFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
-        self.script.call(format!("sync {}", self.name), || self.file.sync_data())
+        self.script.call(format!("sync {}", self.name), || Ok(()))
     }
 
     fn size_bytes(&self) -> io::Result<u64> {
