@@ -249,8 +249,8 @@ impl From<BodyError> for Refusal {
     fn from(e: BodyError) -> Self {
         use lakehead_decode::BodyErrorKind as Kind;
         match e.kind {
-            Kind::RecordTooLarge => Refusal::TooLarge(e.to_string()),
-            Kind::NotAnArray | Kind::NotAnObject => Refusal::NotRecords(e.to_string()),
+            Kind::RecordTooLarge { .. } => Refusal::TooLarge(e.to_string()),
+            Kind::NotAnArray | Kind::NotAnObject { .. } => Refusal::NotRecords(e.to_string()),
             _ => Refusal::Malformed(e.to_string()),
         }
     }

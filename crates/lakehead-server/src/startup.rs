@@ -8,7 +8,7 @@ use lakehead_disk::{Disk, SystemDisk};
 use lakehead_log::{Fatal, LocalLog};
 use lakehead_meta::{Identity, Store};
 use lakehead_model::{Clock, Random, SystemClock, SystemRandom};
-use lakehead_sink::MemoryBudget;
+use lakehead_sink::{MemoryBudget, Uploads};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -103,6 +103,7 @@ impl Server {
                 log: log.clone(),
                 storage: Arc::clone(&storage),
                 memory: Arc::new(MemoryBudget::new(config.sinks.buffer_bytes_max)),
+                uploads: Uploads::default(),
                 metrics: metrics.clone(),
                 clock: Arc::clone(&clock),
                 random: Arc::clone(&random),

@@ -33,7 +33,7 @@ where
         let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { break };
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = draining.wait_for(|on| *on) => break,
+            () = turned_on(&mut draining) => break,
         };
         let socket = match accepted {
             Ok((socket, _)) => socket,
@@ -61,7 +61,7 @@ where
             let mut connection = pin!(connection);
             let ended = tokio::select! {
                 ended = connection.as_mut() => ended,
-                _ = draining.wait_for(|on| *on) => {
+                () = turned_on(&mut draining) => {
                     connection.as_mut().graceful_shutdown();
                     connection.await
                 }
@@ -73,4 +73,9 @@ where
     }
     drop(listener);
     while connections.join_next().await.is_some() {}
+}
+
+/// Returns when the flag is on, or when nobody can turn it on any more.
+async fn turned_on(flag: &mut watch::Receiver<bool>) {
+    let _ = flag.wait_for(|on| *on).await;
 }

@@ -10,7 +10,7 @@ use lakehead_log::{Frame, LocalLog, Reader};
 use lakehead_meta::{FlowKey, FlowState, Store};
 use lakehead_model::resource::{Sink, Stream};
 use lakehead_model::{Clock, Partition, Position, Random, Timestamp};
-use lakehead_sink::{Bucket, MemoryBudget, Publisher, Writer, WriterSettings};
+use lakehead_sink::{Bucket, MemoryBudget, Publisher, Uploads, Writer, WriterSettings};
 use lakehead_transform::Statement;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -39,6 +39,7 @@ pub(super) struct Shared {
     pub(super) statuses: Arc<Statuses>,
     pub(super) turnstile: Turnstile,
     pub(super) memory: Arc<MemoryBudget>,
+    pub(super) uploads: Uploads,
     pub(super) metrics: Metrics,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
@@ -125,6 +126,7 @@ impl<'a> Flow<'a> {
             format: task.sink.format.clone(),
             staging_dir,
             flow: task.key.to_string(),
+            writer_index: task.key.statement,
         };
         let writer = Writer::new(settings, shared.sink_seams(), Arc::clone(&shared.memory), state.serial)?;
         let decoder = Decoder::new(task.stream.schema.as_ref(), &task.statement.projection);
@@ -150,7 +152,8 @@ impl<'a> Flow<'a> {
     /// Works until ordered to end.
     pub(super) fn run(mut self) -> Result<(), FlowError> {
         loop {
-            match *self.order.borrow() {
+            let order = *self.order.borrow();
+            match order {
                 Order::Run => {}
                 Order::Finish => {
                     self.hand_on()?;
@@ -159,7 +162,8 @@ impl<'a> Flow<'a> {
                 Order::Abandon => return Ok(()),
             }
             let caught_up = {
-                let _turn = self.shared.turnstile.enter();
+                let shared = self.shared;
+                let _turn = shared.turnstile.enter();
                 self.read()?
             };
             if self.writer.must_roll().is_some() || self.letters.is_full() || self.is_quietly_behind() {
@@ -297,7 +301,8 @@ impl Shared {
     }
 
     fn publisher(&self, bucket: Bucket, staging_dir: &std::path::Path) -> Result<Publisher, FlowError> {
-        let made = Publisher::new(bucket, staging_dir.to_owned(), &self.sink_seams());
+        let seams = self.sink_seams();
+        let made = Publisher::new(bucket, staging_dir.to_owned(), &seams, self.uploads.clone());
         Ok(self.async_runtime.block_on(made)?)
     }
 

@@ -11,7 +11,7 @@ use lakehead_log::LocalLog;
 use lakehead_meta::{Catalog, FlowKey, FlowState, Store};
 use lakehead_model::resource::{Pipeline, Table};
 use lakehead_model::{Clock, Partition, PipelineId, Position, Random};
-use lakehead_sink::MemoryBudget;
+use lakehead_sink::{MemoryBudget, Uploads};
 use lakehead_transform::{Source, Statement};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -37,6 +37,7 @@ pub struct Runtime {
     pub log: LocalLog,
     pub storage: Arc<Storage>,
     pub memory: Arc<MemoryBudget>,
+    pub uploads: Uploads,
     pub metrics: Metrics,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
@@ -69,6 +70,7 @@ impl Supervisor {
             log: runtime.log,
             storage: runtime.storage,
             memory: runtime.memory,
+            uploads: runtime.uploads,
             metrics: runtime.metrics,
             clock: runtime.clock,
             random: runtime.random,
