@@ -24,6 +24,7 @@ pub fn router(api: Api) -> Router {
         .route("/r2-catalog", get(buckets::catalogs))
         .route("/r2-catalog/{bucket}", get(buckets::catalog))
         .route("/r2-catalog/{bucket}/enable", post(buckets::enable_catalog))
+        .route("/tokens/verify", get(account::verify))
         .route("/", get(account::read));
     // Laid around the nest, not inside it: the check needs the path with the account in it.
     let in_account = Router::new()
