@@ -321,11 +321,11 @@ def test_sigterm_under_load_loses_nothing_it_acknowledged(server, stream):
     threads = [threading.Thread(target=send, args=(n,)) for n in range(6)]
     for thread in threads:
         thread.start()
-    settle(1.0)
+    wait_until("there is load", 30, lambda: len(acknowledged) > 200 or errors)
     assert server.stop() == 0
     for thread in threads:
         thread.join(timeout=30)
-    assert not errors and len(acknowledged) > 100
+    assert not errors
     server.start()
     server.create_sink("lines", "out", {"type": "json", "unstructured": True})
     server.create_pipeline("copy", "INSERT INTO lines SELECT * FROM events")
