@@ -215,9 +215,10 @@ impl Config {
             };
             set(&mut table, path, variable(name, value, *kind)?)?;
         }
-        let mut config: Config = table
-            .try_into()
-            .map_err(|e: toml::de::Error| ConfigError(format!("configuration: {}", e.message())))?;
+        let mut config: Config = serde_path_to_error::deserialize(table).map_err(|e| {
+            let key = e.path().to_string();
+            ConfigError(format!("configuration: `{key}`: {}", e.into_inner().message()))
+        })?;
         if let Some(data_dir) = &flags.data_dir {
             config.data_dir.clone_from(data_dir);
         }

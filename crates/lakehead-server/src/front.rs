@@ -13,7 +13,7 @@ use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 
 pub struct Front {
-    ingest: Ingest,
+    pub(crate) ingest: Ingest,
     api: Router,
     log: LocalLog,
     metrics: Metrics,

@@ -131,11 +131,7 @@ impl Server {
         let control = wiring::control(store, storage, statuses, clock, random, &identity);
         let api = wiring::api(control, &identity, &base_url);
         let front = Arc::new(Front::new(ingest, api, log.clone(), metrics, drain));
-        let service = move |request| {
-            let front = Arc::clone(&front);
-            async move { front.handle(request).await }
-        };
-        let serving = tokio::spawn(listener::serve(listener, config.ingest.connections_max, close, service));
+        let serving = tokio::spawn(listener::serve(listener, config.ingest.connections_max, close, front));
         tracing::info!(%address, "ready");
         Ok(Server { address, base_url, identity, log, draining, closing, stopping, serving, supervising })
     }

@@ -12,7 +12,7 @@ use lakehead_transform::Source;
 use crate::api::{self, Api};
 use crate::control::{
     BucketStore, Control, Error, LocalBuckets, Object, Parts, PipelineState, PipelineStatus, SqlCompiler,
-    SqlRefusal, StatementRef,
+    SqlRefusal, StatementRef, Usage,
 };
 use crate::runtime::{State, Statuses};
 use crate::storage::Storage;
@@ -32,7 +32,7 @@ pub(crate) fn control(
             State::Running => PipelineState::Running,
             State::Failed => PipelineState::Failed,
         };
-        PipelineStatus { state, failure_reason: status.failure_reason, counters: None }
+        PipelineStatus { state, failure_reason: status.failure_reason, counters: statuses.counters(id) }
     };
     Arc::new(Control::new(Parts {
         store,
@@ -81,11 +81,19 @@ impl Folders {
     }
 
     fn elsewhere<T>(bucket: &str) -> Result<T, Error> {
-        Err(Error::Unavailable(format!("bucket `{bucket}` is in an S3 store; use that store's own tools")))
+        Err(Error::NotHere(format!("bucket `{bucket}` is in an S3 store; use that store's own tools")))
     }
 }
 
 impl BucketStore for Folders {
+    fn configured(&self) -> Vec<String> {
+        self.storage.configured().map(str::to_owned).collect()
+    }
+
+    fn usage(&self, bucket: &str) -> Result<Option<Usage>, Error> {
+        self.local(bucket).map_or(Ok(None), |folder| folder.usage(bucket))
+    }
+
     fn create(&self, bucket: &str) -> Result<(), Error> {
         self.local(bucket).map_or(Ok(()), |folder| folder.create(bucket))
     }

@@ -10,6 +10,10 @@ use lakehead_server::startup::Server;
 use lakehead_server::{demo, environment, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Returns freed memory to the system soon: pipelines take and give back batches of megabytes on many threads.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EXIT_INTERNAL: u8 = 70;
 const EXIT_CONFIG: u8 = 78;
 

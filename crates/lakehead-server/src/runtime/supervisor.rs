@@ -20,6 +20,7 @@ use super::flow::{Flow, FlowError, Order, Shared, Task};
 use super::progress::Progress;
 use super::status::Statuses;
 use super::turnstile::Turnstile;
+use crate::control::Counters;
 use crate::metrics::Metrics;
 use crate::storage::Storage;
 
@@ -228,6 +229,17 @@ impl Supervisor {
                 sum[i] = if i == 6 { sum[i].max(gauge(figure)) } else { sum[i] + gauge(figure) };
             }
         }
+        let counters = sums.iter().map(|(id, &[accepted, delivered, filtered, dead_lettered, ..])| {
+            let count = |n: i64| u64::try_from(n).unwrap_or(0);
+            let counters = Counters {
+                accepted: count(accepted),
+                delivered: count(delivered),
+                filtered: count(filtered),
+                dead_lettered: count(dead_lettered),
+            };
+            (*id, counters)
+        });
+        self.shared.statuses.count(counters.collect());
         for (id, [accepted, delivered, filtered, dead_lettered, lost, in_flight, age]) in sums {
             let Some(pipeline) = catalog.pipelines.get(&id) else { continue };
             let label = &[pipeline.name.as_str()];
