@@ -13,9 +13,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IoSlice};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::{Disk, File, Lock};
+use crate::{Disk, File, Lock, PAGE_BYTES};
 
 const SECTOR_BYTES: usize = 512;
 
@@ -382,6 +383,8 @@ impl State {
 struct SimFile {
     disk: SimDisk,
     inode: Inode,
+    /// Whether writes must be whole pages.
+    pages: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -419,7 +422,7 @@ impl Disk for SimDisk {
         }
         let inode = state.add(path.to_owned());
         state.unsynced.push(NameChange::Add(path.to_owned(), inode));
-        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
+        Ok(Arc::new(SimFile { disk: self.clone(), inode, pages: AtomicBool::new(false) }))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -428,7 +431,7 @@ impl Disk for SimDisk {
             return Err(gone());
         }
         let inode = *state.names.get(path).ok_or(io::ErrorKind::NotFound)?;
-        Ok(Arc::new(SimFile { disk: self.clone(), inode }))
+        Ok(Arc::new(SimFile { disk: self.clone(), inode, pages: AtomicBool::new(false) }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -516,6 +519,13 @@ impl File for SimFile {
     }
 
     fn write_at(&self, parts: &[IoSlice<'_>], offset: u64) -> io::Result<()> {
+        let aligned = |part: &IoSlice<'_>| {
+            [part.as_ptr() as usize, part.len()].iter().all(|n| n.is_multiple_of(PAGE_BYTES))
+        };
+        let whole = parts.len() == 1 && parts.iter().all(aligned) && offset.is_multiple_of(PAGE_BYTES as u64);
+        if self.pages.load(Ordering::Relaxed) && !whole {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
         let (mut state, last) = self.disk.begin()?;
         let bytes: Vec<u8> = parts.iter().flat_map(|part| part.iter().copied()).collect();
         let at = usize::try_from(offset).map_err(|_| io::ErrorKind::FileTooLarge)?;
@@ -581,6 +591,11 @@ impl File for SimFile {
             Err(_) => content.dirty.clear(),
         }
         counted
+    }
+
+    fn write_past_cache(&self) -> bool {
+        self.pages.store(true, Ordering::Relaxed);
+        true
     }
 
     fn drop_cached(&self) {

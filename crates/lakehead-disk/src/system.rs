@@ -6,9 +6,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 
-use crate::{Disk, File, Lock};
+use crate::{Disk, File, Lock, PAGE_BYTES};
 
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemDisk;
@@ -82,25 +82,33 @@ impl Disk for SystemDisk {
     }
 }
 
-/// Alignment that direct writes need, on every common device.
-const BLOCK_BYTES: u64 = 4096;
 const FILL_BYTES: usize = 1 << 20;
 
 impl SystemFile {
+    /// Switches writing past the page cache on or off; whether that worked.
+    fn set_direct(&self, on: bool) -> bool {
+        let Ok(flags) = rustix::fs::fcntl_getfl(&self.0) else { return false };
+        let wanted = if on { flags | OFlags::DIRECT } else { flags - OFlags::DIRECT };
+        rustix::fs::fcntl_setfl(&self.0, wanted).is_ok()
+    }
+
+    fn is_direct(&self) -> bool {
+        rustix::fs::fcntl_getfl(&self.0).is_ok_and(|flags| flags.contains(OFlags::DIRECT))
+    }
+
     /// Writes zeros without taking them through the page cache, which costs a copy and evicts what is useful. `false`: this
     /// file system does not offer it.
     fn fill_past_the_cache(&self, size_bytes: u64) -> io::Result<bool> {
-        let flags = rustix::fs::fcntl_getfl(&self.0)?;
-        if rustix::fs::fcntl_setfl(&self.0, flags | rustix::fs::OFlags::DIRECT).is_err() {
+        if !self.set_direct(true) {
             return Ok(false);
         }
-        let buffer = vec![0; FILL_BYTES + BLOCK_BYTES as usize];
-        let aligned = buffer.as_ptr().align_offset(BLOCK_BYTES as usize);
+        let buffer = vec![0; FILL_BYTES + PAGE_BYTES];
+        let aligned = buffer.as_ptr().align_offset(PAGE_BYTES);
         let filled = match buffer.get(aligned..aligned + FILL_BYTES) {
             Some(zeros) => self.fill_with(zeros, size_bytes),
             None => Err(io::ErrorKind::InvalidInput.into()),
         };
-        rustix::fs::fcntl_setfl(&self.0, flags)?;
+        self.set_direct(false);
         match filled {
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
             other => other.map(|()| true),
@@ -140,7 +148,13 @@ impl File for SystemFile {
         const PARTS_MAX: usize = 1024; // IOV_MAX of Linux
         for group in parts.chunks(PARTS_MAX) {
             let wanted: u64 = group.iter().map(|p| p.len() as u64).sum();
-            let written = rustix::io::pwritev(&self.0, group, offset)? as u64;
+            let written = match rustix::io::pwritev(&self.0, group, offset) {
+                // A file system that takes the flag and not the write: through the cache, then.
+                Err(rustix::io::Errno::INVAL) if self.is_direct() && self.set_direct(false) => {
+                    rustix::io::pwritev(&self.0, group, offset)?
+                }
+                written => written?,
+            } as u64;
             if written < wanted {
                 // A short write: the rest goes part by part.
                 let mut skip = written;
@@ -180,10 +194,14 @@ impl File for SystemFile {
             Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
             Err(errno) => return Err(errno.into()),
         }
-        if !(size_bytes.is_multiple_of(BLOCK_BYTES) && self.fill_past_the_cache(size_bytes)?) {
+        if !(size_bytes.is_multiple_of(PAGE_BYTES as u64) && self.fill_past_the_cache(size_bytes)?) {
             self.fill_through_the_cache(size_bytes)?;
         }
         self.0.sync_all()
+    }
+
+    fn write_past_cache(&self) -> bool {
+        self.set_direct(true)
     }
 
     fn drop_cached(&self) {

@@ -4,7 +4,7 @@ use std::io::{ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
 
 use lakehead_disk::sim::{Keep, SimDisk};
-use lakehead_disk::{Disk, SystemDisk};
+use lakehead_disk::{Disk, PAGE_BYTES, SystemDisk};
 
 fn on_each_disk(test: impl Fn(&dyn Disk, &Path)) {
     let dir = tempfile::tempdir().unwrap();
@@ -83,6 +83,28 @@ fn a_filled_file_is_zeros_of_the_given_size_and_can_be_written_to() {
             all[17] = 0;
             assert!(all.iter().all(|&b| b == 0));
         }
+    });
+}
+
+#[test]
+fn whole_pages_written_past_the_cache_are_read_through_another_handle() {
+    on_each_disk(|disk, dir| {
+        let path = dir.join("a");
+        let file = disk.create(&path).unwrap();
+        file.fill_with_zeros(4 * PAGE_BYTES as u64).unwrap();
+        let _ = file.write_past_cache();
+        let buffer = vec![7; 3 * PAGE_BYTES];
+        let start = buffer.as_ptr().align_offset(PAGE_BYTES);
+        let reader = disk.open(&path).unwrap();
+        let mut seen = vec![0; 4 * PAGE_BYTES];
+        for page in [1, 0, 2] {
+            reader.read_at(&mut seen, 0).unwrap();
+            let pages = IoSlice::new(&buffer[start..start + 2 * PAGE_BYTES]);
+            file.write_at(&[pages], page * PAGE_BYTES as u64).unwrap();
+        }
+        file.sync_data().unwrap();
+        assert_eq!(reader.read_at(&mut seen, 0).unwrap(), 4 * PAGE_BYTES);
+        assert!(seen.iter().all(|&b| b == 7));
     });
 }
 

@@ -285,7 +285,6 @@ impl KeeperThread {
 
     /// Writes the index file of a full segment and gives back what it does not use.
     fn seal(&self, segment: &Segment) -> Result<(), Failed> {
-        segment.release_file();
         let (settings, disk) = (&self.shared.settings, &self.shared.seams.disk);
         let bytes = segment.index().encode(self.shared.log_id, segment.id, segment.end());
         let path = index_path(&settings.dir, segment.id);

@@ -34,6 +34,7 @@ mod header;
 mod index;
 mod keeper;
 mod log;
+mod pages;
 mod partition;
 mod queue;
 mod reader;

@@ -161,13 +161,13 @@ impl Writer {
             standings: self.shared.partitions.all().iter().map(|state| state.standing()).collect(),
         };
         let active = Self::begin(&spare, &header)?;
+        self.group.begin_segment();
         let fits = active.room() >= needed;
         self.shared.segments.write().insert(spare.id, active.segment.clone());
         self.shared.keeper.settle(&spare);
         self.shared.active_room.store(active.room(), Ordering::Relaxed);
         self.previous = (spare.id, active.at);
         if let Some(full) = self.active.replace(active) {
-            full.segment.release_file();
             self.shared.keeper.seal(full.segment);
         }
         Ok(fits)
@@ -182,8 +182,9 @@ impl Writer {
         spare.file.write_at(&[IoSlice::new(&copy), IoSlice::new(&copy)], 0).map_err(failure("write"))?;
         spare.file.sync_data().map_err(failure("sync"))?;
         let data_start = 2 * copy.len() as u32;
-        let segment = Segment::new(spare.id, spare.path.clone(), data_start, spare.size_bytes);
-        let segment = Arc::new(segment.writable(spare.file.clone()));
+        // Where this is not to be had, writing through the cache does the same.
+        let _ = spare.file.write_past_cache();
+        let segment = Arc::new(Segment::new(spare.id, spare.path.clone(), data_start, spare.size_bytes));
         Ok(Active { segment, file: spare.file.clone(), at: data_start, end: spare.size_bytes as u32 })
     }
 }
