@@ -22,6 +22,7 @@ mod finish;
 pub mod frame;
 mod json_text;
 mod key;
+mod keys;
 mod list;
 mod members;
 mod number;

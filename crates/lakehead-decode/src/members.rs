@@ -8,7 +8,7 @@ use crate::column::Column;
 use crate::json_text;
 use crate::order::Order;
 use crate::reject::{Fault, Read, Reason, Reject, syntax, unfit};
-use crate::scan::{byte, skip_white};
+use crate::scan::{byte, skip_white, starts_with};
 
 #[derive(Debug)]
 pub(crate) struct Members {
@@ -74,6 +74,10 @@ impl Members {
                     Some(field) => self.value(field, input, pos)?,
                     None => json_text::skip(input, pos)?,
                 };
+                if starts_with(input, pos, b",\"") {
+                    pos += 1;
+                    continue;
+                }
                 pos = skip_white(input, pos);
                 match byte(input, pos) {
                     b',' => pos = skip_white(input, pos + 1),

@@ -20,7 +20,7 @@ use crate::column::{Column, Values};
 use crate::json_text;
 use crate::number::{self, NumberFault};
 use crate::reject::{Fault, Read, Reason, Reject, syntax, unfit};
-use crate::scan::byte;
+use crate::scan::{byte, starts_with};
 use crate::text::{self, string_end};
 use crate::time;
 use lakehead_model::schema::FieldType;
@@ -64,11 +64,11 @@ impl Column {
                 }
             }
             Values::Bool(v) => {
-                if input.get(pos..pos + 4) == Some(b"true") {
+                if starts_with(input, pos, b"true") {
                     push(v, build, 1);
                     return Ok(pos + 4);
                 }
-                if input.get(pos..pos + 5) == Some(b"false") {
+                if starts_with(input, pos, b"false") {
                     push(v, build, 0);
                     return Ok(pos + 5);
                 }

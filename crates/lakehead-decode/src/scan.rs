@@ -32,6 +32,12 @@ pub(crate) fn byte(input: &[u8], pos: usize) -> u8 {
     }
 }
 
+/// Whether these bytes stand at `pos`.
+#[inline(always)]
+pub(crate) fn starts_with<const N: usize>(input: &[u8], pos: usize, wanted: &[u8; N]) -> bool {
+    input.get(pos..).and_then(|rest| rest.first_chunk()) == Some(wanted)
+}
+
 /// Behind the white space at `pos`.
 #[inline(always)]
 pub(crate) fn skip_white(input: &[u8], mut pos: usize) -> usize {

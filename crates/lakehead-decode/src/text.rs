@@ -59,10 +59,14 @@ impl Bytes {
     /// Bytes of which `count` are content.
     #[inline(always)]
     fn push_some<const N: usize>(&mut self, bytes: &[u8; N], count: usize) {
-        if self.data.len() < self.used + N {
-            self.grow(N);
+        let room = self.data.get_mut(self.used..).and_then(|room| room.first_chunk_mut());
+        match room {
+            Some(room) => *room = *bytes,
+            None => {
+                self.grow(N);
+                self.data[self.used..self.used + N].copy_from_slice(bytes);
+            }
         }
-        self.data[self.used..self.used + N].copy_from_slice(bytes);
         self.used += count;
     }
 
