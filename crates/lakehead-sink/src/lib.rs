@@ -19,6 +19,9 @@
 //! - after 2, before 3: the same; publishing finds everything in place.
 //! - after 3: staged files that nobody needs. [`clean_staging`].
 //!
+//! A table instead of plain files differs in step 2 alone: files go up as they do here, and then one commit of the table names
+//! them together with the position. That committer will stand beside [`Publisher`] and take the same [`Prepared`].
+//!
 //! So each row is visible exactly once, and a file is visible whole or not at all. Nothing depends on listing a bucket.
 //!
 //! **Bounds.** A writer has at most [`OPEN_FILES_MAX`] files open; all writers of a process hold at most a

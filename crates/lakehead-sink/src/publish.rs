@@ -142,6 +142,9 @@ impl Publisher {
     /// # Errors
     /// [`ErrorKind::Staging`] if one could not be removed; [`clean_staging`](crate::clean_staging) will at the next start.
     pub async fn discard(&self, files: &[StagedFile]) -> Result<(), Error> {
+        if let Target::Objects(objects) = &self.target {
+            objects.forget(files);
+        }
         let (disk, dir, files) = (self.disk.clone(), self.staging_dir.clone(), files.to_vec());
         blocking(move || {
             for file in files {

@@ -86,18 +86,9 @@ impl Objects {
         let bytes = part_bytes.min(file.size_bytes - from);
         let (content, crc) = self.read(file, from, bytes).await?;
         let id = id.to_owned();
-        let mut backoff = self.backoff();
-        loop {
-            let put = self.store.put_part(path, &id, index, content.clone().into());
-            let step = match self.call("put a part of", &file.key, bytes, put).await {
-                Ok(id) => return Ok(Part { index, id, crc, bytes }),
-                Err(e) => e.into_step("put a part of", &file.key),
-            };
-            match step {
-                Step::Again(_) if backoff.wait().await => {}
-                step => return Err(step),
-            }
-        }
+        let put = || self.store.put_part(path, &id, index, content.clone().into());
+        let id = self.persist("put a part of", &file.key, bytes, put).await?;
+        Ok(Part { index, id, crc, bytes })
     }
 
     /// Writes down the id of an upload that was started.

@@ -14,6 +14,7 @@
 //!
 //! **Bounds:** parts in memory by the process's [`Uploads`]; every call has a deadline that grows with its bytes.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +25,7 @@ use lakehead_model::Random;
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
 use object_store::{Error as StoreError, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
@@ -89,6 +91,9 @@ pub(super) struct Objects {
     random: Arc<dyn Random>,
     pub(super) uploads: Uploads,
     conditional: bool,
+    /// Staged names of files known to be in place, until their commit is recorded: after a failure of one file, the others
+    /// need not be looked at again.
+    settled: Mutex<HashSet<String>>,
 }
 
 impl Objects {
@@ -100,7 +105,15 @@ impl Objects {
         uploads: Uploads,
     ) -> Result<Objects, Error> {
         let Seams { disk, random, .. } = seams.clone();
-        let mut objects = Objects { store, staging_dir, disk, random, uploads, conditional: false };
+        let mut objects = Objects {
+            store,
+            staging_dir,
+            disk,
+            random,
+            uploads,
+            conditional: false,
+            settled: Mutex::default(),
+        };
         objects.conditional = objects.probe().await?;
         Ok(objects)
     }
@@ -168,7 +181,18 @@ impl Objects {
         failed.map_or(Ok(published), Err)
     }
 
+    /// Forgets what it knows of files whose commit is recorded.
+    pub(super) fn forget(&self, files: &[StagedFile]) {
+        let mut settled = self.settled.lock();
+        for file in files {
+            settled.remove(&file.staged);
+        }
+    }
+
     async fn place(self: &Arc<Self>, file: &StagedFile) -> Result<Outcome, Error> {
+        if self.settled.lock().contains(&file.staged) {
+            return Ok(Outcome::Found);
+        }
         let path = Path::parse(&file.key)
             .map_err(|e| Error::caused(ErrorKind::Settings, format!("{:?} cannot be a key", file.key), e))?;
         let in_parts = file.size_bytes > self.uploads.limits.part_bytes;
@@ -176,7 +200,10 @@ impl Objects {
         let mut backoff = self.backoff();
         loop {
             let error = match self.attempt(file, &path, look, in_parts).await {
-                Ok(outcome) => return Ok(outcome),
+                Ok(outcome) => {
+                    self.settled.lock().insert(file.staged.clone());
+                    return Ok(outcome);
+                }
                 Err(Step::Stop(e)) => return Err(e),
                 Err(Step::Again(e)) => e,
             };
@@ -258,11 +285,8 @@ impl Objects {
         while at < file.size_bytes {
             let end = (at + self.uploads.limits.part_bytes).min(file.size_bytes);
             let _slot = self.uploads.slot().await?;
-            let get = self.store.get_range(path, at..end);
-            let bytes = match self.call("read", &file.key, end - at, get).await {
-                Ok(bytes) => bytes,
-                Err(e) => return Err(e.into_step("read", &file.key)),
-            };
+            let bytes =
+                self.persist("read", &file.key, end - at, || self.store.get_range(path, at..end)).await?;
             if bytes.len() as u64 != end - at {
                 let text = format!("{:?} gave {} bytes of {}", file.key, bytes.len(), end - at);
                 return Err(Step::Again(Error::new(ErrorKind::Unavailable, text)));
@@ -296,6 +320,27 @@ impl Objects {
             Ok(Ok(answer)) => Ok(answer),
             Ok(Err(e)) => Err(CallError::Store(e)),
             Err(_) => Err(CallError::Deadline(Step::deadline(what, key, deadline))),
+        }
+    }
+
+    /// Makes a call that may be made any number of times, until it is answered or the tries are used up.
+    pub(super) async fn persist<T, F: Future<Output = object_store::Result<T>>>(
+        &self,
+        what: &'static str,
+        key: &str,
+        bytes: u64,
+        call: impl Fn() -> F,
+    ) -> Result<T, Step> {
+        let mut backoff = self.backoff();
+        loop {
+            let step = match self.call(what, key, bytes, call()).await {
+                Ok(answer) => return Ok(answer),
+                Err(e) => e.into_step(what, key),
+            };
+            match step {
+                Step::Again(_) if backoff.wait().await => {}
+                step => return Err(step),
+            }
         }
     }
 

@@ -135,13 +135,17 @@ async fn a_third_of_all_calls_may_fail() {
 }
 
 async fn publish_until_done(publisher: &Publisher, files: &[StagedFile]) {
+    let mut failures = Vec::new();
     for _ in 0..20 {
         match publisher.publish(files).await {
             Ok(_) => return,
-            Err(e) => assert_eq!(e.kind(), ErrorKind::Unavailable, "{e}"),
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::Unavailable, "{e}");
+                failures.push(e);
+            }
         }
     }
-    panic!("twenty rounds were not enough");
+    panic!("twenty rounds were not enough: {failures:#?}");
 }
 
 /// Kills the process at each call and starts another one on the same bucket and disk.
