@@ -29,6 +29,11 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Replaces `to` if it exists, atomically.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Gives the file `from` the second name `to`, without ever replacing anything: `AlreadyExists` if `to` is taken,
+    /// `CrossesDevices` if it lies on another file system, `Unsupported` where there are no hard links.
+    fn link(&self, _from: &Path, _to: &Path) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Names of the regular files in a directory, sorted.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
