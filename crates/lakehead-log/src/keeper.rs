@@ -23,10 +23,13 @@ use lakehead_model::Timestamp;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::floor::Floor;
+use crate::header::PAGE;
 use crate::segment::{Segment, index_path, segment_path};
 use crate::shared::Shared;
 use crate::trim;
 
+/// A segment that leaves at least this part of itself unused gives it back; one that leaves less stays fit for use again.
+const GIVE_BACK: u64 = 8;
 const RETRY: Duration = Duration::from_secs(1);
 pub(crate) const PREPARE_NAME: &str = "prepare.tmp";
 
@@ -283,8 +286,23 @@ impl KeeperThread {
         Ok(None)
     }
 
-    /// Writes the index file of a full segment and gives back what it does not use.
+    /// Writes the index file of a segment that is not written to any more, and gives back what it does not use.
     fn seal(&self, segment: &Segment) -> Result<(), Failed> {
+        self.write_index(segment)?;
+        let used = u64::from(segment.end()).next_multiple_of(PAGE);
+        let size = segment.size_bytes.load(Ordering::Relaxed);
+        if segment.unused_behind()
+            && size.saturating_sub(used) >= self.shared.settings.segment_bytes / GIVE_BACK
+        {
+            match segment.open(&*self.shared.seams.disk).and_then(|file| file.truncate(used)) {
+                Ok(()) => segment.size_bytes.store(used, Ordering::Relaxed),
+                Err(error) => tracing::warn!(path = %segment.path.display(), %error, "log_segment_not_cut"),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_index(&self, segment: &Segment) -> Result<(), Failed> {
         let (settings, disk) = (&self.shared.settings, &self.shared.seams.disk);
         let bytes = segment.index().encode(self.shared.log_id, segment.id, segment.end());
         let path = index_path(&settings.dir, segment.id);

@@ -83,8 +83,11 @@ pub(crate) fn recover(settings: &Settings, seams: &Seams) -> Result<Recovered, E
         }
         let loaded = load(settings, seams, &floor, head, heads.get(i + 1), &mut standings, &mut report)?;
         previous = (head.id, loaded.end);
-        let segment = Segment::new(head.id, head.path.clone(), head.data_start, head.size_bytes)
-            .filled(loaded.index, loaded.end);
+        let segment = Segment::new(head.id, head.path.clone(), head.data_start, head.size_bytes).filled(
+            loaded.index,
+            loaded.end,
+            loaded.unused_behind,
+        );
         let segment = Arc::new(segment);
         if !loaded.sealed {
             to_seal.push_back(segment.clone());
@@ -151,6 +154,7 @@ struct Loaded {
     end: u32,
     /// Whether a valid index file exists.
     sealed: bool,
+    unused_behind: bool,
 }
 
 fn load(
@@ -169,7 +173,7 @@ fn load(
     {
         standings.add(index);
         report.lost.extend(index.lost.iter().cloned());
-        return Ok(Loaded { index: index.clone(), end: *end, sealed: true });
+        return Ok(Loaded { index: index.clone(), end: *end, sealed: true, unused_behind: false });
     }
     // Where it ended and where the partitions stood then, from the next segment or from an index of more than is there.
     let next_header = next.and_then(|next| next.header.as_ref());
@@ -200,7 +204,7 @@ fn load(
     report.torn_frames += scanned.torn;
     report.lost.extend(scanned.index.lost.iter().cloned());
     report.damaged.extend(scanned.damaged.into_iter().map(|range| (head.path.clone(), range)));
-    Ok(Loaded { index: scanned.index, end: scanned.end, sealed: false })
+    Ok(Loaded { index: scanned.index, end: scanned.end, sealed: false, unused_behind: scanned.zeros_behind })
 }
 
 fn read_index(

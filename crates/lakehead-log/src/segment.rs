@@ -19,6 +19,8 @@ pub(crate) struct Segment {
     end: AtomicU32,
     index: RwLock<SegmentIndex>,
     pub(crate) size_bytes: AtomicU64,
+    /// Whether nothing behind the end is worth keeping.
+    unused_behind: bool,
 }
 
 impl Segment {
@@ -29,10 +31,13 @@ impl Segment {
             end: AtomicU32::new(data_start),
             index: RwLock::default(),
             size_bytes: AtomicU64::new(size_bytes),
+            unused_behind: true,
         }
     }
 
-    pub(crate) fn filled(self, index: SegmentIndex, end: u32) -> Self {
+    /// A segment found at the start.
+    pub(crate) fn filled(mut self, index: SegmentIndex, end: u32, unused_behind: bool) -> Self {
+        self.unused_behind = unused_behind;
         *self.index.write() = index;
         self.end.store(end, Ordering::Release);
         self
@@ -51,6 +56,10 @@ impl Segment {
         let mut index = self.index.write();
         frames.for_each(|frame| index.add(frame));
         self.end.store(end, Ordering::Release);
+    }
+
+    pub(crate) fn unused_behind(&self) -> bool {
+        self.unused_behind
     }
 
     /// Notes positions that can not be read.

@@ -208,3 +208,41 @@ fn a_reader_in_the_middle_of_a_segment_survives_its_being_trimmed() {
     assert_eq!(reader.read(1).unwrap().frames[0].first, log.oldest(partition(1)));
     assert_eq!(log.stats().corrupt_records, 0);
 }
+
+#[test]
+fn a_segment_that_is_closed_early_gives_back_what_it_does_not_use() {
+    let Timed { bed, .. } = timed(64);
+    for opening in 1..=10 {
+        let (log, _) = bed.open();
+        assert_eq!(log.tail(partition(1)), Position(opening - 1));
+        fill(&log, 1, 1);
+        log.close();
+        let stats = log.stats();
+        // Header, one append, and two prepared segments.
+        assert!(stats.size_bytes <= opening * (32 << 10) + (128 << 10), "{stats:?}");
+    }
+    let again = bed.on(bed.disk.after_crash(Keep::Synced));
+    let (log, report) = again.open();
+    assert_eq!((report.segments, report.segments_read, report.lost), (10, 0, vec![]));
+    assert_eq!(read_all(&log, 1, 1).len(), 10);
+}
+
+#[test]
+fn a_segment_that_was_cut_off_by_a_crash_gives_back_zeros_and_keeps_anything_else() {
+    for (rubbish, size) in [(0, 64 << 10), (1, 64 << 10)] {
+        let Timed { bed, .. } = timed(64);
+        let (log, _) = bed.open();
+        fill(&log, 1, 1);
+        log.tidy();
+        let crashed = bed.on(bed.disk.after_crash(Keep::Synced));
+        let path = crashed.settings.dir.join(format!("{:020}.seg", 1));
+        let mut content = crashed.disk.content(&path);
+        assert_eq!(content.len(), size);
+        content[50_000] = rubbish;
+        crashed.disk.set_content(&path, content);
+        let (log, _) = crashed.open();
+        log.tidy();
+        assert_eq!(crashed.disk.content(&path).len() < size, rubbish == 0, "rubbish {rubbish}");
+        assert_eq!(read_all(&log, 1, 1).len(), 1);
+    }
+}
