@@ -90,25 +90,7 @@ impl Order {
         pos: usize,
         guess: &mut usize,
     ) -> Result<(Option<usize>, usize), Box<Fault>> {
-        if let Some(expected) = self.expected.get(*guess)
-            && let Some(behind) = expected.key.matches(input, pos)
-            && self.guesses > 0
-        {
-            *guess += 1;
-            return Ok((expected.field, behind));
-        }
-        self.read_other(input, pos, guess)
-    }
-
-    /// What is not the key expected first.
-    #[inline(never)]
-    fn read_other(
-        &mut self,
-        input: &[u8],
-        pos: usize,
-        guess: &mut usize,
-    ) -> Result<(Option<usize>, usize), Box<Fault>> {
-        for (place, expected) in self.expected.iter().enumerate().skip(*guess).take(self.guesses).skip(1) {
+        for (place, expected) in self.expected.iter().enumerate().skip(*guess).take(self.guesses) {
             if let Some(behind) = expected.key.matches(input, pos) {
                 *guess = place + 1;
                 return Ok((expected.field, behind));
@@ -117,6 +99,7 @@ impl Order {
         self.search(input, pos, guess)
     }
 
+    #[inline(never)]
     fn search(
         &mut self,
         input: &[u8],
