@@ -51,7 +51,7 @@ pub struct Ingest {
 
 /// Why a request was not accepted. Each has one status and one code; see [`Refusal::answer`].
 #[derive(Debug)]
-enum Refusal {
+pub(crate) enum Refusal {
     NoSuchStream,
     Method,
     NotAuthenticated,
@@ -185,33 +185,24 @@ pub(crate) struct PlainRequest {
 
 /// The same steps as [`Ingest::handle`], for a connection that reads its bodies itself.
 impl Ingest {
-    pub(crate) fn begin_plain(&self, head: &PlainHead<'_>) -> Result<PlainRequest, Response<Body>> {
+    pub(crate) fn begin_plain(&self, head: &PlainHead<'_>) -> Result<PlainRequest, Refusal> {
         let began = self.clock.monotonic();
-        let target = self.target(head.path, Some(head.host)).unwrap_or_default();
-        let admitted = self.endpoint(target).and_then(|endpoint| {
-            self.admit(&endpoint, head.authorization)?;
-            Ok(endpoint)
-        });
-        match admitted {
-            Ok(endpoint) => {
-                let shape = Shape { encoding: Encoding::Identity, lines: is_lines(head.content_type) };
-                Ok(PlainRequest { endpoint, shape, began })
-            }
-            Err(refusal) => Err(self.answer(began, Err(refusal))),
-        }
+        let endpoint = self.endpoint(self.target(head.path, Some(head.host)).unwrap_or_default())?;
+        self.admit(&endpoint, head.authorization)?;
+        let shape = Shape { encoding: Encoding::Identity, lines: is_lines(head.content_type) };
+        Ok(PlainRequest { endpoint, shape, began })
     }
 
-    pub(crate) async fn room(&self, length: usize) -> Result<Room, Response<Body>> {
-        let room = self.budget.room(Some(length), Encoding::Identity).await;
-        room.map_err(|e| self.answer(self.clock.monotonic(), Err(e.into())))
+    pub(crate) async fn room(&self, length: usize) -> Result<Room, Refusal> {
+        Ok(self.budget.room(Some(length), Encoding::Identity).await?)
     }
 
     pub(crate) fn pace(&self) -> Pace<'_> {
         Pace::new(self.clock.as_ref())
     }
 
-    pub(crate) fn too_slow(&self) -> Response<Body> {
-        self.answer(self.clock.monotonic(), Err(Refusal::TooSlow))
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        self.answer(Duration::ZERO, Err(refusal))
     }
 
     pub(crate) async fn finish_plain(&self, request: PlainRequest, body: Bytes) -> Response<Body> {

@@ -1,7 +1,7 @@
 //! Flipped bits, cut files, missing and swapped files, and files full of anything.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use bytes::Bytes;
@@ -80,7 +80,7 @@ impl Sample {
         self.frames.get(at)
     }
 
-    fn damaged(&self, path: &PathBuf, change: impl FnOnce(&mut Vec<u8>)) -> SimBed {
+    fn damaged(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) -> SimBed {
         let disk = self.bed.disk.after_crash(Keep::Process);
         let mut content = disk.content(path);
         change(&mut content);

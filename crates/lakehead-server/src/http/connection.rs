@@ -17,13 +17,13 @@ use lakehead_model::limits::REQUEST_BYTES_MAX;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::answer::Body;
 use super::plain::{PlainHead, Recognised, recognise};
 use super::rewound::Rewound;
 use crate::front::Front;
-use crate::ingest::PlainRequest;
+use crate::ingest::{Ingest, Refusal, Room};
 
 /// From the first byte of a head to its last; also from accepting a connection to its first byte.
 const HEAD_SECONDS_MAX: u64 = 10;
@@ -37,7 +37,7 @@ const BUFFER_BYTES: usize = 16 << 10;
 /// Serves one connection until either side has had enough, or `closing` turns true: the request that has begun is answered.
 pub(super) async fn serve(socket: TcpStream, front: Arc<Front>, mut closing: watch::Receiver<bool>) {
     let mut closing = pin!(turned_on(&mut closing));
-    let outcome = match plain_requests(socket, &front, closing.as_mut()).await {
+    let outcome = match plain_requests(socket, &front.ingest, closing.as_mut()).await {
         Ok(Some(rest)) => by_hyper(rest, front, closing).await,
         Ok(None) => return,
         Err(error) => Err(error.into()),
@@ -55,36 +55,39 @@ pub(super) async fn turned_on(flag: &mut watch::Receiver<bool>) {
 /// Answers plain requests. Returns what is left for hyper, or nothing when the connection is over.
 async fn plain_requests(
     mut socket: TcpStream,
-    front: &Front,
+    ingest: &Ingest,
     mut closing: Pin<&mut impl Future<Output = ()>>,
 ) -> io::Result<Option<Rewound>> {
     let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
-    let mut patience = Duration::from_secs(HEAD_SECONDS_MAX);
+    let mut deadline = Instant::now() + Duration::from_secs(HEAD_SECONDS_MAX);
+    // Whether the deadline is that of a head of which some bytes are here.
+    let mut begun = false;
     loop {
         let head = match recognise(&buffer) {
-            Recognised::Plain(head) if front.takes(&head) => head,
+            Recognised::Plain(head) if is_for_a_stream(&head, ingest) => head,
             Recognised::Partial if buffer.len() < HEAD_BYTES_MAX => {
-                if !buffer.is_empty() {
-                    patience = Duration::from_secs(HEAD_SECONDS_MAX);
+                if !buffer.is_empty() && !begun {
+                    begun = true;
+                    deadline = Instant::now() + Duration::from_secs(HEAD_SECONDS_MAX);
                 }
-                match more(&mut socket, &mut buffer, patience, closing.as_mut()).await? {
+                match more(&mut socket, &mut buffer, deadline, closing.as_mut()).await? {
                     true => continue,
                     false => return Ok(None),
                 }
             }
             _ => return Ok(Some(Rewound { first: buffer, socket })),
         };
-        let request = front.begin(&head);
+        let request = ingest.begin_plain(&head);
         let (head_bytes, length) = (head.head_bytes, head.content_length);
         let (response, keep) = match request {
-            Err(response) => (response, false),
-            Ok(request) => match body(&mut socket, &mut buffer, head_bytes, length, front).await {
+            Err(refusal) => (ingest.refuse(refusal), false),
+            Ok(request) => match body(&mut socket, &mut buffer, head_bytes, length, ingest).await {
                 Ok((body, room)) => {
-                    let response = front.finish(request, body).await;
+                    let response = ingest.finish_plain(request, body).await;
                     drop(room);
                     (response, true)
                 }
-                Err(BodyFailure::Refused(response)) => (response, false),
+                Err(BodyFailure::Refused(refusal)) => (ingest.refuse(refusal), false),
                 Err(BodyFailure::Broken(error)) => return Err(error),
             },
         };
@@ -97,23 +100,29 @@ async fn plain_requests(
             linger(&mut socket).await;
             return Ok(None);
         }
-        patience = Duration::from_secs(IDLE_SECONDS_MAX);
+        begun = false;
+        deadline = Instant::now() + Duration::from_secs(IDLE_SECONDS_MAX);
         if buffer.is_empty() && buffer.capacity() > 4 * BUFFER_BYTES {
             buffer = BytesMut::with_capacity(BUFFER_BYTES);
         }
     }
 }
 
+/// What is too large is hyper's to refuse, like everything unusual.
+fn is_for_a_stream(head: &PlainHead<'_>, ingest: &Ingest) -> bool {
+    head.content_length <= REQUEST_BYTES_MAX && ingest.target(head.path, Some(head.host)).is_some()
+}
+
 /// Reads on. `false`: the connection is over, or the server closes and no request has begun.
 async fn more(
     socket: &mut TcpStream,
     buffer: &mut BytesMut,
-    patience: Duration,
+    deadline: Instant,
     closing: Pin<&mut impl Future<Output = ()>>,
 ) -> io::Result<bool> {
     let begun = !buffer.is_empty();
     buffer.reserve(BUFFER_BYTES / 2);
-    let read = timeout(patience, socket.read_buf(buffer));
+    let read = timeout_at(deadline, socket.read_buf(buffer));
     let read = tokio::select! {
         biased;
         read = read => read,
@@ -126,7 +135,7 @@ async fn more(
 }
 
 enum BodyFailure {
-    Refused(Response<Body>),
+    Refused(Refusal),
     Broken(io::Error),
 }
 
@@ -136,9 +145,9 @@ async fn body(
     buffer: &mut BytesMut,
     head_bytes: usize,
     length: usize,
-    front: &Front,
-) -> Result<(Bytes, crate::ingest::Room), BodyFailure> {
-    let room = front.room(length).await.map_err(BodyFailure::Refused)?;
+    ingest: &Ingest,
+) -> Result<(Bytes, Room), BodyFailure> {
+    let room = ingest.room(length).await.map_err(BodyFailure::Refused)?;
     let _ = buffer.split_to(head_bytes);
     if buffer.len() >= length {
         // A copy of its own: a small body must not keep the whole buffer alive while it waits for the disk.
@@ -149,14 +158,14 @@ async fn body(
     let mut body = BytesMut::with_capacity(length);
     body.extend_from_slice(buffer);
     buffer.clear();
-    let pace = front.pace();
+    let pace = ingest.pace();
     while body.len() < length {
         let left = pace.left(body.len());
         // No byte behind the body may be read here: it belongs to the next request.
         let wanted = (length - body.len()) as u64;
         let mut limited = (&mut *socket).take(wanted);
         match timeout(left, limited.read_buf(&mut body)).await {
-            Err(_) => return Err(BodyFailure::Refused(front.too_slow())),
+            Err(_) => return Err(BodyFailure::Refused(Refusal::TooSlow)),
             Ok(Ok(0)) => return Err(BodyFailure::Broken(io::ErrorKind::UnexpectedEof.into())),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(BodyFailure::Broken(error)),
@@ -230,31 +239,4 @@ async fn by_hyper(
     }
     connection.as_mut().graceful_shutdown();
     Ok(connection.await?)
-}
-
-impl Front {
-    /// Whether a plain request is for a stream.
-    fn takes(&self, head: &PlainHead<'_>) -> bool {
-        head.content_length <= REQUEST_BYTES_MAX && self.ingest.target(head.path, Some(head.host)).is_some()
-    }
-
-    fn begin(&self, head: &PlainHead<'_>) -> Result<PlainRequest, Response<Body>> {
-        self.ingest.begin_plain(head)
-    }
-
-    async fn room(&self, length: usize) -> Result<crate::ingest::Room, Response<Body>> {
-        self.ingest.room(length).await
-    }
-
-    fn pace(&self) -> crate::ingest::Pace<'_> {
-        self.ingest.pace()
-    }
-
-    fn too_slow(&self) -> Response<Body> {
-        self.ingest.too_slow()
-    }
-
-    async fn finish(&self, request: PlainRequest, body: Bytes) -> Response<Body> {
-        self.ingest.finish_plain(request, body).await
-    }
 }
