@@ -117,9 +117,8 @@ impl Ingest {
     fn answer(&self, began: Duration, outcome: Result<usize, Refusal>) -> Response<Body> {
         match outcome {
             Ok(committed) => {
-                self.metrics.ingest_ack_seconds.observe((self.clock.monotonic() - began).as_secs_f64());
-                self.accepted.inc();
-                acknowledged(committed)
+                self.note_accepted(began);
+                answer::json(StatusCode::OK, acknowledgement(committed))
             }
             Err(refusal) => {
                 let response = refusal.answer();
@@ -127,6 +126,11 @@ impl Ingest {
                 response
             }
         }
+    }
+
+    fn note_accepted(&self, began: Duration) {
+        self.metrics.ingest_ack_seconds.observe((self.clock.monotonic() - began).as_secs_f64());
+        self.accepted.inc();
     }
 
     async fn accept(
@@ -205,9 +209,11 @@ impl Ingest {
         self.answer(Duration::ZERO, Err(refusal))
     }
 
-    pub(crate) async fn finish_plain(&self, request: PlainRequest, body: Bytes) -> Response<Body> {
-        let outcome = self.append(&request.endpoint, request.shape, body).await;
-        self.answer(request.began, outcome)
+    /// The number of records stored.
+    pub(crate) async fn finish_plain(&self, request: PlainRequest, body: Bytes) -> Result<usize, Refusal> {
+        let committed = self.append(&request.endpoint, request.shape, body).await?;
+        self.note_accepted(request.began);
+        Ok(committed)
     }
 }
 
@@ -238,8 +244,9 @@ fn is_lines(content_type: &str) -> bool {
     ["application/x-ndjson", "application/ndjson"].iter().any(|t| essence.eq_ignore_ascii_case(t))
 }
 
-fn acknowledged(committed: usize) -> Response<Body> {
-    answer::json(StatusCode::OK, format!("{{\"success\":true,\"result\":{{\"committed\":{committed}}}}}"))
+/// The body of a 200.
+pub(crate) fn acknowledgement(committed: usize) -> String {
+    format!("{{\"success\":true,\"result\":{{\"committed\":{committed}}}}}")
 }
 
 impl Refusal {

@@ -23,7 +23,7 @@ use super::answer::Body;
 use super::plain::{PlainHead, Recognised, recognise};
 use super::rewound::Rewound;
 use crate::front::Front;
-use crate::ingest::{Ingest, Refusal, Room};
+use crate::ingest::{Ingest, Refusal, Room, acknowledgement};
 
 /// From the first byte of a head to its last; also from accepting a connection to its first byte.
 const HEAD_SECONDS_MAX: u64 = 10;
@@ -59,6 +59,7 @@ async fn plain_requests(
     mut closing: Pin<&mut impl Future<Output = ()>>,
 ) -> io::Result<Option<Rewound>> {
     let mut buffer = BytesMut::with_capacity(BUFFER_BYTES);
+    let mut answer = Vec::new();
     let mut deadline = Instant::now() + Duration::from_secs(HEAD_SECONDS_MAX);
     // Whether the deadline is that of a head of which some bytes are here.
     let mut begun = false;
@@ -79,21 +80,24 @@ async fn plain_requests(
         };
         let request = ingest.begin_plain(&head);
         let (head_bytes, length) = (head.head_bytes, head.content_length);
-        let (response, keep) = match request {
-            Err(refusal) => (ingest.refuse(refusal), false),
+        let outcome = match request {
+            Err(refusal) => Err(refusal),
             Ok(request) => match body(&mut socket, &mut buffer, head_bytes, length, ingest).await {
-                Ok((body, room)) => {
-                    let response = ingest.finish_plain(request, body).await;
-                    drop(room);
-                    (response, true)
-                }
-                Err(BodyFailure::Refused(refusal)) => (ingest.refuse(refusal), false),
+                Ok((body, _room)) => Ok(ingest.finish_plain(request, body).await),
+                Err(BodyFailure::Refused(refusal)) => Err(refusal),
                 Err(BodyFailure::Broken(error)) => return Err(error),
             },
         };
-        let keep = keep && !is_ready(closing.as_mut()).await;
-        let bytes = written(response, keep).await;
-        timeout(Duration::from_secs(WRITE_SECONDS_MAX), socket.write_all(&bytes)).await??;
+        // Where the body was not read, nothing else can follow on this connection.
+        let keep = outcome.is_ok() && !is_ready(closing.as_mut()).await;
+        answer.clear();
+        match outcome {
+            Ok(Ok(committed)) => write_acknowledgement(&mut answer, committed, keep),
+            Ok(Err(refusal)) | Err(refusal) => {
+                write_response(&mut answer, ingest.refuse(refusal), keep).await
+            }
+        }
+        timeout(Duration::from_secs(WRITE_SECONDS_MAX), socket.write_all(&answer)).await??;
         if !keep {
             // What the client still sends is not read; closing at once could reset the answer away.
             let _ = socket.shutdown().await;
@@ -178,32 +182,43 @@ async fn is_ready(mut future: Pin<&mut impl Future<Output = ()>>) -> bool {
     poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx).is_ready())).await
 }
 
-/// The bytes of an answer.
-async fn written(response: Response<Body>, keep: bool) -> Vec<u8> {
+/// The answer that nearly all requests get.
+fn write_acknowledgement(out: &mut Vec<u8>, committed: usize, keep: bool) {
+    let body = acknowledgement(committed);
+    out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: application/json");
+    write_end(out, body.as_bytes(), keep);
+}
+
+async fn write_response(out: &mut Vec<u8>, response: Response<Body>, keep: bool) {
     let (head, body) = response.into_parts();
     let body = match body.collect().await {
         Ok(body) => body.to_bytes(),
         Err(never) => match never {},
     };
-    let mut bytes = Vec::with_capacity(128 + body.len());
-    bytes.extend_from_slice(b"HTTP/1.1 ");
-    bytes.extend_from_slice(head.status.as_str().as_bytes());
-    bytes.push(b' ');
-    bytes.extend_from_slice(head.status.canonical_reason().unwrap_or_default().as_bytes());
+    out.extend_from_slice(b"HTTP/1.1 ");
+    out.extend_from_slice(head.status.as_str().as_bytes());
+    out.push(b' ');
+    out.extend_from_slice(head.status.canonical_reason().unwrap_or_default().as_bytes());
     for (name, value) in &head.headers {
         if *name != http::header::CONNECTION {
-            bytes.extend_from_slice(b"\r\n");
-            bytes.extend_from_slice(name.as_str().as_bytes());
-            bytes.extend_from_slice(b": ");
-            bytes.extend_from_slice(value.as_bytes());
+            out.extend_from_slice(b"\r\n");
+            out.extend_from_slice(name.as_str().as_bytes());
+            out.extend_from_slice(b": ");
+            out.extend_from_slice(value.as_bytes());
         }
     }
+    write_end(out, &body, keep);
+}
+
+/// The last headers, and the body.
+fn write_end(out: &mut Vec<u8>, body: &[u8], keep: bool) {
     if !keep {
-        bytes.extend_from_slice(b"\r\nconnection: close");
+        out.extend_from_slice(b"\r\nconnection: close");
     }
-    bytes.extend_from_slice(format!("\r\ncontent-length: {}\r\n\r\n", body.len()).as_bytes());
-    bytes.extend_from_slice(&body);
-    bytes
+    out.extend_from_slice(b"\r\ncontent-length: ");
+    out.extend_from_slice(body.len().to_string().as_bytes());
+    out.extend_from_slice(b"\r\n\r\n");
+    out.extend_from_slice(body);
 }
 
 /// Reads and drops what the client had under way, for a moment.
