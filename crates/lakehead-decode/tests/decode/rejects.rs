@@ -293,6 +293,43 @@ fn an_unstructured_stream_takes_every_object_whole_and_compact() {
 }
 
 #[test]
+fn a_list_of_empty_elements_cannot_take_memory_out_of_proportion() {
+    let fields: Vec<_> = (0..127).map(|i| json!({"name": format!("f{i}"), "type": "int64"})).collect();
+    let wide = json!({"type": "struct", "fields": fields});
+    let schema = schema(json!([
+        {"name": "id", "type": "int64"},
+        {"name": "l", "type": "list", "items": {"type": "list", "items": wide}},
+    ]));
+    // 128 columns an element: 4 Mi values are 32 Ki elements.
+    let most = 32 << 10;
+    let record = |lists: usize, elements: usize| {
+        let list = format!("[{}]", vec!["{}"; elements].join(","));
+        format!("{{\"id\":1,\"l\":[{}]}}", vec![list; lists].join(","))
+    };
+    for projection in [&[0, 1][..], &[0]] {
+        let mut decoder = Decoder::new(Some(&schema), projection);
+        for (lists, elements, path) in [(1, most + 1, "l[0]"), (2, most / 2 + 1, "l[1]")] {
+            let reject = decoder.push(record(lists, elements).as_bytes()).unwrap_err();
+            assert_eq!((reject.reason, reject.path.as_str()), (Reason::TypeMismatch, path));
+        }
+        decoder.push(record(1, most).as_bytes()).unwrap();
+        decoder.push(record(2, most / 2).as_bytes()).unwrap();
+        assert_eq!(decoder.finish().num_rows(), 2);
+    }
+}
+
+#[test]
+fn long_lists_of_narrow_elements_are_taken() {
+    let schema = schema(json!([{"name": "l", "type": "list", "items": {"type": "int32"}}]));
+    let record = format!("{{\"l\":[{}]}}", vec!["1"; 500_000].join(","));
+    let mut decoder = Decoder::new(Some(&schema), &[0]);
+    for _ in 0..10 {
+        decoder.push(record.as_bytes()).unwrap();
+    }
+    assert_eq!(decoder.finish().num_rows(), 10);
+}
+
+#[test]
 fn a_schema_of_many_fields_fills_what_is_missing() {
     let fields: Vec<_> =
         (0..200).map(|i| json!({"name": format!("f{i}"), "type": "int32", "required": i == 130})).collect();
