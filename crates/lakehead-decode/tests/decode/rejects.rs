@@ -1,5 +1,7 @@
 //! What a reject says, and that it leaves nothing behind; duplicate keys; projection.
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
 use lakehead_decode::{Decoder, Reason};
 use serde_json::json;
 
@@ -327,6 +329,29 @@ fn long_lists_of_narrow_elements_are_taken() {
         decoder.push(record.as_bytes()).unwrap();
     }
     assert_eq!(decoder.finish().num_rows(), 10);
+}
+
+#[test]
+fn required_children_of_a_null_struct_hold_placeholders_and_no_nulls() {
+    let schema = schema(json!([{"name": "s", "type": "struct", "fields": [
+        {"name": "a", "type": "int32", "required": true},
+        {"name": "b", "type": "struct", "required": true, "fields": [
+            {"name": "c", "type": "string", "required": true},
+            {"name": "l", "type": "list", "required": true, "items": {"type": "bool", "required": true}}]},
+        {"name": "o", "type": "int32"}]}]));
+    let mut decoder = Decoder::new(Some(&schema), &[0]);
+    decoder.push(br#"{"s":null}"#).unwrap();
+    decoder.push(br#"{"s":{"a":1,"b":{"c":"x","l":[true]}}}"#).unwrap();
+    decoder.push(b"{}").unwrap();
+    let batch = decoder.finish();
+    let column = batch.column(0).as_struct();
+    column.to_data().validate_full().unwrap();
+    assert_eq!(column.null_count(), 2);
+    let inner = column.column(1).as_struct();
+    let nulls =
+        [column.column(0), column.column(1), inner.column(0), inner.column(1)].map(|c| c.null_count());
+    assert_eq!((nulls, column.column(2).null_count()), ([0; 4], 3));
+    assert!(matches!(rows(&batch)[1][0], reference::Cell::Struct(_)));
 }
 
 #[test]
