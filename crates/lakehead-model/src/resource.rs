@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{PipelineId, Schema, SinkId, StreamId, Timestamp};
+use crate::{PipelineId, Schema, Secret, SinkId, StreamId, Timestamp};
 
 /// A durable queue of records.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -208,4 +208,25 @@ pub struct TableRef {
 pub enum Table {
     Stream(StreamId),
     Sink(SinkId),
+}
+
+/// The S3 key pair a sink writes with. Kept apart from its [`Sink`], encrypted; no answer of the API ever holds one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Credentials {
+    pub access_key_id: Secret,
+    pub secret_access_key: Secret,
+}
+
+/// A place for objects. Its name maps, in the server's configuration, to a local folder or to an S3 bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bucket {
+    pub name: String,
+    /// `locationHint` of its creation; repeated, without effect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub location: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage_class: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub jurisdiction: Option<String>,
+    pub created_at: Timestamp,
 }

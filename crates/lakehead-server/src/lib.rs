@@ -1,1 +1,17 @@
+//! The server: HTTP in front, the control plane beside it, the pipelines behind it. See `ARCHITECTURE.md`.
 
+pub mod access;
+pub mod api;
+pub mod config;
+pub mod control;
+pub mod demo;
+pub mod environment;
+pub mod front;
+pub mod http;
+pub mod ingest;
+pub mod metrics;
+pub mod runtime;
+pub mod startup;
+pub mod storage;
+pub mod telemetry;
+mod wiring;

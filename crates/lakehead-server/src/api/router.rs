@@ -1,0 +1,46 @@
+//! The table of contents of the management API.
+
+use axum::Router;
+use axum::middleware::{from_fn_with_state, map_response};
+use axum::routing::{get, post};
+
+use super::{Api, BASE, account, auth, buckets, envelope, error, legacy, pipelines, sinks, streams};
+
+/// All routes below [`BASE`].
+pub fn router(api: Api) -> Router {
+    let in_account = Router::new()
+        .route("/pipelines/v1/streams", get(streams::list).post(streams::create))
+        .route("/pipelines/v1/streams/{id}", get(streams::read).patch(streams::patch).delete(streams::delete))
+        .route("/pipelines/v1/sinks", get(sinks::list).post(sinks::create))
+        .route("/pipelines/v1/sinks/{id}", get(sinks::read).delete(sinks::delete))
+        .route("/pipelines/v1/pipelines", get(pipelines::list).post(pipelines::create))
+        .route("/pipelines/v1/pipelines/{id}", get(pipelines::read).delete(pipelines::delete))
+        .route("/pipelines/v1/validate_sql", post(pipelines::validate_sql))
+        .route("/pipelines", get(legacy::list).post(legacy::create))
+        .route("/pipelines/{name}", get(legacy::missing).put(legacy::missing).delete(legacy::missing))
+        .route("/r2/buckets", get(buckets::list).post(buckets::create))
+        .route("/r2/buckets/{bucket}", get(buckets::read).delete(buckets::delete))
+        .route("/r2/buckets/{bucket}/objects/{*key}", get(buckets::object))
+        .route("/r2-catalog", get(buckets::catalogs))
+        .route("/r2-catalog/{bucket}", get(buckets::catalog))
+        .route("/r2-catalog/{bucket}/enable", post(buckets::enable_catalog))
+        .route("/tokens/verify", get(account::verify))
+        .route("/", get(account::read));
+    // Laid around the nest, not inside it: the check needs the path with the account in it.
+    let in_account = Router::new()
+        .nest("/accounts/{account}", in_account)
+        .route_layer(from_fn_with_state(api.clone(), auth::in_account));
+    let of_caller = Router::new()
+        .route("/accounts", get(account::list))
+        .route("/memberships", get(account::memberships))
+        .route("/user", get(account::user))
+        .route("/user/tokens/verify", get(account::verify))
+        .route("/graphql", post(account::graphql))
+        .route_layer(from_fn_with_state(api.clone(), auth::of_caller));
+    Router::new()
+        .nest(BASE, in_account.merge(of_caller))
+        .fallback(error::no_route)
+        .method_not_allowed_fallback(error::no_method)
+        .layer(map_response(envelope::seal))
+        .with_state(api)
+}

@@ -1,0 +1,219 @@
+//! Sinks on the wire.
+
+use axum::extract::State;
+use lakehead_model::resource::{
+    Credentials, DEFAULT_TIME_PATTERN, FileNaming, FilesConfig, JsonCompression, JsonFormat, NamingStrategy,
+    ParquetCompression, ParquetFormat, RollingPolicy, Sink, SinkFormat,
+};
+use lakehead_model::{Invalid, Schema, limits};
+use serde_json::{Value, json};
+
+use super::Api;
+use super::body::{JsonBody, Object};
+use super::envelope::{Answer, done, ok, page};
+use super::path::PathParts;
+use super::query::Params;
+use super::streams::{json_format, json_format_to_json, report};
+use crate::control::NewSink;
+
+/// What a row group holds when nobody says otherwise.
+const ROW_GROUP_BYTES_DEFAULT: u64 = 128 << 20;
+
+pub(super) async fn create(State(api): State<Api>, body: JsonBody) -> Answer {
+    let new = new_sink(&body.root())?;
+    let sink = api.run(move |c| c.create_sink(new)).await?;
+    ok(to_json(&sink))
+}
+
+pub(super) async fn list(State(api): State<Api>, params: Params) -> Answer {
+    page(params.page()?, &api.control.sinks(&params.filter()), |s| to_json(s))
+}
+
+pub(super) async fn read(State(api): State<Api>, mut path: PathParts) -> Answer {
+    ok(to_json(&*api.control.sink(&path.take(0))?))
+}
+
+pub(super) async fn delete(State(api): State<Api>, mut path: PathParts) -> Answer {
+    let id = path.take(0);
+    let deleted = api.run(move |c| c.delete_sink(&id)).await?;
+    done(report(&deleted))
+}
+
+/// The public shape: settings that were not given show what applies; credentials have no field.
+fn to_json(sink: &Sink) -> Value {
+    json!({
+        "id": sink.id,
+        "name": sink.name,
+        "type": "r2",
+        "version": sink.version,
+        "format": format_to_json(&sink.format),
+        "schema": sink.schema,
+        "config": config_to_json(&sink.config),
+        "created_at": sink.created_at.to_rfc3339(),
+        "modified_at": sink.modified_at.to_rfc3339(),
+    })
+}
+
+fn config_to_json(config: &FilesConfig) -> Value {
+    let policy = &config.rolling_policy;
+    let mut out = json!({
+        "account_id": config.account_id,
+        "bucket": config.bucket,
+        "path": config.path,
+        "partitioning": { "time_pattern": config.time_pattern.as_deref().unwrap_or(DEFAULT_TIME_PATTERN) },
+        "file_naming": config.file_naming,
+        "rolling_policy": policy,
+    });
+    out["file_naming"]["strategy"] = json!(config.file_naming.strategy.unwrap_or_default());
+    out["rolling_policy"]["interval_seconds"] =
+        policy.interval_seconds.unwrap_or(limits::ROLL_INTERVAL_SECONDS_DEFAULT).into();
+    if let Some(jurisdiction) = &config.jurisdiction {
+        out["jurisdiction"] = jurisdiction.as_str().into();
+    }
+    out
+}
+
+fn format_to_json(format: &SinkFormat) -> Value {
+    match format {
+        SinkFormat::Json(format) => {
+            let mut out = json_format_to_json(format);
+            out["compression"] = json!(format.compression.unwrap_or_default());
+            out
+        }
+        SinkFormat::Parquet(parquet) => json!({
+            "type": "parquet",
+            "compression": parquet.compression.unwrap_or_default(),
+            "row_group_bytes":
+                parquet.row_group_bytes.filter(|n| *n > 0).unwrap_or(ROW_GROUP_BYTES_DEFAULT),
+        }),
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum SinkType {
+    Files,
+    Table,
+}
+
+fn new_sink(body: &Object<'_>) -> Result<NewSink, Invalid> {
+    let name = body.needed_text("name")?.to_owned();
+    body.needed_text("type")?;
+    let sink_type = body.choice(
+        "type",
+        &[("r2", SinkType::Files), ("r2_data_catalog", SinkType::Table), ("basin_catalog", SinkType::Table)],
+    )?;
+    if sink_type == Some(SinkType::Table) {
+        let reason = "catalog sinks are not supported yet; a sink of type `r2` writes Parquet or JSON files";
+        return Err(body.refuse("type", reason));
+    }
+    let config = body
+        .object("config")?
+        .ok_or_else(|| body.refuse("config", "is missing; an object with `bucket` is needed"))?;
+    Ok(NewSink {
+        name,
+        credentials: config.object("credentials")?.map(|o| credentials(&o)).transpose()?,
+        config: files_config(&config)?,
+        format: body
+            .object("format")?
+            .map_or(Ok(SinkFormat::Parquet(ParquetFormat::default())), |o| sink_format(&o))?,
+        schema: sink_schema(body)?,
+    })
+}
+
+fn credentials(object: &Object<'_>) -> Result<Credentials, Invalid> {
+    Ok(Credentials {
+        access_key_id: object.needed_secret("access_key_id")?,
+        secret_access_key: object.needed_secret("secret_access_key")?,
+    })
+}
+
+fn files_config(config: &Object<'_>) -> Result<FilesConfig, Invalid> {
+    let owned = |text: Option<&str>| text.map(str::to_owned);
+    let partitioning = config.object("partitioning")?;
+    let naming = config.object("file_naming")?;
+    let rolling = config.object("rolling_policy")?;
+    Ok(FilesConfig {
+        account_id: config.text("account_id")?.unwrap_or_default().to_owned(),
+        bucket: config.needed_text("bucket")?.to_owned(),
+        path: without_last_slash(config.text("path")?.unwrap_or_default()),
+        time_pattern: match partitioning {
+            None => None,
+            Some(p) => p.text("time_pattern")?.map(without_last_slash),
+        },
+        file_naming: match naming {
+            None => FileNaming::default(),
+            Some(n) => FileNaming {
+                prefix: owned(n.text("prefix")?),
+                suffix: owned(n.text("suffix")?),
+                strategy: strategy(&n)?,
+            },
+        },
+        rolling_policy: match rolling {
+            None => RollingPolicy::default(),
+            Some(r) => RollingPolicy {
+                file_size_bytes: r.count("file_size_bytes")?,
+                interval_seconds: r.count("interval_seconds")?,
+                inactivity_seconds: r.count("inactivity_seconds")?,
+            },
+        },
+        jurisdiction: owned(config.text("jurisdiction")?),
+    })
+}
+
+/// `events/` means the folder `events`.
+fn without_last_slash(path: &str) -> String {
+    path.strip_suffix('/').unwrap_or(path).to_owned()
+}
+
+fn strategy(naming: &Object<'_>) -> Result<Option<NamingStrategy>, Invalid> {
+    use NamingStrategy::{Serial, Ulid, Uuid, UuidV7};
+    naming.choice("strategy", &[("serial", Serial), ("uuid", Uuid), ("uuid_v7", UuidV7), ("ulid", Ulid)])
+}
+
+#[derive(Clone, Copy)]
+enum FileType {
+    Json,
+    Parquet,
+}
+
+fn sink_format(object: &Object<'_>) -> Result<SinkFormat, Invalid> {
+    use ParquetCompression::{Gzip, Lz4, Snappy, Uncompressed, Zstd};
+    object.needed_text("type")?;
+    match object.choice("type", &[("parquet", FileType::Parquet), ("json", FileType::Json)])? {
+        Some(FileType::Json) => Ok(SinkFormat::Json(JsonFormat {
+            compression: object.choice(
+                "compression",
+                &[("uncompressed", JsonCompression::Uncompressed), ("gzip", JsonCompression::Gzip)],
+            )?,
+            ..json_format(object)?
+        })),
+        Some(FileType::Parquet) | None => Ok(SinkFormat::Parquet(ParquetFormat {
+            compression: object.choice(
+                "compression",
+                &[
+                    ("uncompressed", Uncompressed),
+                    ("snappy", Snappy),
+                    ("gzip", Gzip),
+                    ("zstd", Zstd),
+                    ("lz4", Lz4),
+                ],
+            )?,
+            row_group_bytes: object.count("row_group_bytes")?,
+        })),
+    }
+}
+
+/// Kept as given. One with fields must at least be a schema; `{"fields": []}` is what some clients send for none.
+fn sink_schema(body: &Object<'_>) -> Result<Option<Value>, Invalid> {
+    let (Some(schema), Some(value)) = (body.object("schema")?, body.value("schema")) else {
+        return Ok(None);
+    };
+    match schema.value("fields") {
+        None => {}
+        Some(Value::Array(fields)) if fields.is_empty() => {}
+        Some(_) => {
+            Schema::from_json(value).map_err(|e| e.within(&body.at("schema")))?;
+        }
+    }
+    Ok(Some(value.clone()))
+}

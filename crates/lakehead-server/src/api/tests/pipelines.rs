@@ -1,0 +1,126 @@
+use serde_json::{Value, json};
+
+use super::{PIPELINES, SINKS, STREAMS, server, sink_body};
+use crate::control::{Counters, PipelineState, PipelineStatus};
+
+const SQL: &str = "INSERT INTO files SELECT * FROM events;";
+
+#[tokio::test]
+async fn a_pipeline_lists_its_tables_and_reports_its_status() {
+    let server = server();
+    let stream = server.make(STREAMS, json!({ "name": "events" })).await;
+    let sink = server.make(SINKS, sink_body("files")).await;
+    let reply = server.post(PIPELINES, json!({ "name": "p", "sql": SQL })).await;
+    let pipeline = reply.result().clone();
+    assert_eq!((&pipeline["sql"], &pipeline["status"]), (&json!(SQL), &json!("initializing")));
+    let id = pipeline["id"].as_str().unwrap();
+    assert_eq!(server.get(PIPELINES).await.result(), &json!([pipeline]));
+
+    let read = server.get(&format!("{PIPELINES}/{id}")).await.result().clone();
+    let tables = read["tables"].as_array().unwrap();
+    assert_eq!(tables.len(), 2);
+    assert_eq!((&tables[0]["id"], &tables[0]["type"]), (&json!(stream), &json!("stream")));
+    assert_eq!((&tables[0]["version"], &tables[0]["latest"]), (&json!(1), &json!(1)));
+    assert_eq!((&tables[1]["id"], &tables[1]["type"]), (&json!(sink), &json!("sink")));
+    assert_eq!(read.get("failure_reason"), None);
+
+    let status = PipelineStatus {
+        state: PipelineState::Failed,
+        failure_reason: Some("bucket is gone".to_owned()),
+        counters: Some(Counters { accepted: 10, delivered: 7, filtered: 2, dead_lettered: 1 }),
+    };
+    server.world.statuses.lock().insert(id.parse().unwrap(), status);
+    let read = server.get(&format!("{PIPELINES}/{id}")).await;
+    assert_eq!(read.result()["status"], "failed");
+    assert_eq!(read.result()["failure_reason"], "bucket is gone");
+    assert_eq!(read.result()["counters"]["delivered"], 7);
+
+    for (kind, id) in [(STREAMS, &stream), (SINKS, &sink)] {
+        let of_pipeline =
+            server.get(&format!("{kind}?pipeline_id={}", pipeline["id"].as_str().unwrap())).await;
+        assert_eq!(of_pipeline.result()[0]["id"], json!(id));
+    }
+}
+
+#[tokio::test]
+async fn deleting_a_stream_reports_the_pipelines_that_went_with_it() {
+    let server = server();
+    let stream = server.make(STREAMS, json!({ "name": "events" })).await;
+    server.make(SINKS, sink_body("files")).await;
+    let pipeline = server.make(PIPELINES, json!({ "name": "p", "sql": SQL })).await;
+    let reply = server.delete(&format!("{STREAMS}/{stream}")).await;
+    assert_eq!(reply.body["messages"], json!([{ "code": 0, "message": "pipeline p was deleted as well" }]));
+    server.get(&format!("{PIPELINES}/{pipeline}")).await.refused(404, 1000, "Pipeline does not exist");
+}
+
+#[tokio::test]
+async fn a_pipeline_can_be_deleted_and_leaves_the_rest() {
+    let server = server();
+    server.make(STREAMS, json!({ "name": "events" })).await;
+    server.make(SINKS, sink_body("files")).await;
+    let id = server.make(PIPELINES, json!({ "name": "p", "sql": SQL })).await;
+    assert_eq!(server.delete(&format!("{PIPELINES}/{id}")).await.status, 200);
+    server.delete(&format!("{PIPELINES}/{id}")).await.refused(404, 1000, "");
+    assert_eq!(server.get(STREAMS).await.body["result_info"]["total_count"], 1);
+    assert_eq!(server.get(SINKS).await.body["result_info"]["total_count"], 1);
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused() {
+    let server = server();
+    server.make(STREAMS, json!({ "name": "events" })).await;
+    server.make(SINKS, sink_body("files")).await;
+    let post = async |body| server.post(PIPELINES, body).await;
+    post(json!({ "name": "p" })).await.refused(400, 1001, "sql: is missing");
+    post(json!({ "sql": SQL })).await.refused(400, 1001, "name: is missing");
+    post(json!({ "name": "p-1", "sql": SQL })).await.refused(400, 1001, "name: holds '-'");
+    post(json!({ "name": "p", "sql": " \n" })).await.refused(400, 1001, "sql: is empty");
+    post(json!({ "name": "p", "sql": ";" })).await.refused(400, 1004, "the SQL holds no INSERT");
+    post(json!({ "name": "p", "sql": "x".repeat(65537) })).await.refused(400, 1001, "sql: has 65537 bytes");
+    post(json!({ "name": "p", "sql": "DROP TABLE x" })).await.refused(
+        400,
+        1004,
+        "expected INSERT INTO (line 1, column 1)",
+    );
+    let unknown = json!({ "name": "p", "sql": "INSERT INTO files SELECT * FROM nope" });
+    post(unknown).await.refused(400, 1004, "table \"nope\" not found");
+    server.make(PIPELINES, json!({ "name": "p", "sql": SQL })).await;
+    post(json!({ "name": "p", "sql": SQL })).await.refused(400, 1003, "a pipeline named \"p\"");
+    for i in 1..20 {
+        server.make(PIPELINES, json!({ "name": format!("p{i}"), "sql": SQL })).await;
+    }
+    post(json!({ "name": "p20", "sql": SQL })).await.refused(400, 1006, "the account has 20 pipelines");
+}
+
+#[tokio::test]
+async fn validated_sql_names_its_tables_and_draws_its_graph() {
+    let server = server();
+    server.make(STREAMS, json!({ "name": "events" })).await;
+    for sink in ["files", "more"] {
+        server.make(SINKS, sink_body(sink)).await;
+    }
+    let sql = "INSERT INTO files SELECT * FROM events; INSERT INTO more SELECT * FROM events";
+    let reply = server.post("/pipelines/v1/validate_sql", json!({ "sql": sql })).await;
+    let tables = reply.result()["tables"].as_object().unwrap();
+    assert_eq!(tables.keys().collect::<Vec<_>>(), ["events", "files", "more"]);
+    assert_eq!(tables["events"]["type"], "stream");
+    let graph = &reply.result()["graph"];
+    let operators: Vec<&Value> = graph["nodes"].as_array().unwrap().iter().map(|n| &n["operator"]).collect();
+    assert_eq!(operators, ["source", "transform", "sink", "transform", "sink"]);
+    assert_eq!(graph["edges"].as_array().unwrap().len(), 4);
+    let bad = server.post("/pipelines/v1/validate_sql", json!({ "sql": "SELECT 1" })).await;
+    bad.refused(400, 1004, "expected INSERT INTO");
+    assert_eq!(server.get(PIPELINES).await.result(), &json!([]), "validation makes nothing");
+}
+
+#[tokio::test]
+async fn the_first_generation_is_empty_in_both_of_its_lists() {
+    let server = server();
+    let list = server.get("/pipelines?page=1&per_page=50&search=x").await;
+    assert_eq!((list.result(), &list.body["results"]), (&json!([]), &json!([])));
+    let info = json!({ "page": 1, "per_page": 50, "count": 0, "total_count": 0 });
+    assert_eq!(list.body["result_info"], info);
+    server.get("/pipelines/my-pipeline").await.refused(404, 1000, "");
+    server.delete("/pipelines/my-pipeline").await.refused(404, 1000, "");
+    server.post("/pipelines", json!({ "name": "legacy-one" })).await.refused(400, 1001, "");
+}

@@ -1,0 +1,146 @@
+use serde_json::{Value, json};
+
+use super::{SINKS, server, sink_body};
+
+#[tokio::test]
+async fn a_sink_shows_what_applies_where_nothing_was_given() {
+    let server = server();
+    let reply =
+        server.post(SINKS, json!({ "name": "files", "type": "r2", "config": { "bucket": "lake" } })).await;
+    let sink = reply.result();
+    assert_eq!(sink["type"], "r2");
+    assert_eq!(
+        sink["format"],
+        json!({ "type": "parquet", "compression": "zstd", "row_group_bytes": 134_217_728 })
+    );
+    assert_eq!(sink["schema"], Value::Null);
+    let config = json!({
+        "account_id": server.world.identity.account_id(), "bucket": "lake", "path": "",
+        "partitioning": { "time_pattern": "year=%Y/month=%m/day=%d" },
+        "file_naming": { "strategy": "uuid_v7" }, "rolling_policy": { "interval_seconds": 300 },
+    });
+    assert_eq!(sink["config"], config);
+    let path = format!("{SINKS}/{}", sink["id"].as_str().unwrap());
+    assert_eq!(server.get(&path).await.result(), sink);
+    assert_eq!(server.get(SINKS).await.result()[0], *sink);
+    assert!(server.world.dir.path().join("buckets/lake").is_dir(), "the bucket was made on demand");
+    assert_eq!(server.get("/r2/buckets/lake").await.result()["name"], "lake");
+}
+
+#[tokio::test]
+async fn a_sink_with_everything_comes_back_without_its_secrets() {
+    let server = server();
+    let config = json!({
+        "account_id": server.world.identity.account_id(), "bucket": "lake", "path": "events",
+        "partitioning": { "time_pattern": "%Y/%m" }, "jurisdiction": "eu",
+        "file_naming": { "prefix": "p", "suffix": "json", "strategy": "ulid" },
+        "rolling_policy": { "file_size_bytes": 0, "interval_seconds": 60, "inactivity_seconds": 1 },
+    });
+    let mut body = json!({
+        "name": "files", "type": "r2", "config": config,
+        "format": { "type": "json", "compression": "gzip", "timestamp_format": "unix_millis" },
+        "schema": { "fields": [] },
+    });
+    body["config"]["path"] = json!("events/");
+    body["config"]["credentials"] = json!({ "access_key_id": "a", "secret_access_key": "b" });
+    let reply = server.post(SINKS, body).await;
+    assert_eq!(reply.status, 200, "{}", reply.body);
+    assert_eq!(reply.result()["config"], config);
+    let format = json!({ "type": "json", "compression": "gzip", "timestamp_format": "unix_millis" });
+    assert_eq!(reply.result()["format"], format);
+    assert_eq!(reply.result()["schema"], json!({ "fields": [] }));
+}
+
+#[tokio::test]
+async fn what_cannot_work_is_refused_naming_the_field() {
+    let server = server();
+    let with = |pointer: &str, value: Value| {
+        let mut body = sink_body("files");
+        let mut at = &mut body;
+        for key in pointer.split('.') {
+            at = &mut at[key];
+        }
+        *at = value;
+        body
+    };
+    let cases = [
+        (json!({ "name": "a" }), "type: is missing"),
+        (
+            with("type", json!("s3")),
+            "type: \"s3\" is unknown; one of r2, r2_data_catalog, basin_catalog is needed",
+        ),
+        (with("type", json!("r2_data_catalog")), "type: catalog sinks are not supported yet"),
+        (with("type", json!("basin_catalog")), "type: catalog sinks are not supported yet"),
+        (with("config", Value::Null), "config: is missing"),
+        (with("config.bucket", Value::Null), "config.bucket: is missing"),
+        (with("config.bucket", json!("Lake")), "config.bucket: \"Lake\" is not a bucket name"),
+        (with("config.account_id", json!("f".repeat(32))), "config.account_id: is not this account"),
+        (with("config.path", json!("../up")), "config.path: has two dots in a row"),
+        (with("config.path", json!(7)), "config.path: is a number; a string is needed"),
+        (with("config.partitioning", json!("year")), "config.partitioning: is a string; an object is needed"),
+        (
+            with("config.partitioning.time_pattern", json!("%Q")),
+            "config.partitioning.time_pattern: has a `%` sequence",
+        ),
+        (with("config.file_naming.prefix", json!("a/b")), "config.file_naming.prefix: has a slash"),
+        (
+            with("config.file_naming.strategy", json!("uuidv7")),
+            "config.file_naming.strategy: \"uuidv7\" is unknown",
+        ),
+        (
+            with("config.rolling_policy.interval_seconds", json!(9)),
+            "config.rolling_policy.interval_seconds: is 9; at least 10",
+        ),
+        (
+            with("config.rolling_policy.interval_seconds", json!("60")),
+            "config.rolling_policy.interval_seconds: is a string",
+        ),
+        (
+            with("config.rolling_policy.interval_seconds", json!(-60)),
+            "config.rolling_policy.interval_seconds: is -60",
+        ),
+        (
+            with("config.rolling_policy.inactivity_seconds", json!(0)),
+            "config.rolling_policy.inactivity_seconds: is 0; at least 1",
+        ),
+        (
+            with("config.rolling_policy.file_size_bytes", json!(1.5)),
+            "config.rolling_policy.file_size_bytes: is 1.5",
+        ),
+        (with("config.credentials", json!("key")), "config.credentials: is a string; an object is needed"),
+        (
+            with("config.credentials", json!({ "access_key_id": "a" })),
+            "config.credentials.secret_access_key: is missing",
+        ),
+        (with("format.type", json!("csv")), "format.type: \"csv\" is unknown; one of parquet, json"),
+        (with("format.type", Value::Null), "format.type: is missing"),
+        (
+            with("format.compression", json!("brotli")),
+            "format.compression: \"brotli\" is unknown; one of uncompressed",
+        ),
+        (
+            with("format", json!({ "type": "json", "compression": "zstd" })),
+            "format.compression: \"zstd\" is unknown",
+        ),
+        (with("format.row_group_bytes", json!(-1)), "format.row_group_bytes: is -1"),
+        (with("schema", json!({ "fields": [{}] })), "schema.fields[0].name: is missing"),
+        (with("schema", json!(true)), "schema: is a boolean"),
+    ];
+    for (body, message) in cases {
+        server.post(SINKS, body).await.refused(400, 1001, message);
+    }
+    assert_eq!(server.get(SINKS).await.result(), &json!([]));
+    let buckets = server.get("/r2/buckets").await;
+    assert_eq!(buckets.result()["buckets"][1], Value::Null, "no bucket was made on the way");
+}
+
+#[tokio::test]
+async fn sinks_have_names_limits_and_no_patch() {
+    let server = server();
+    for i in 0..20 {
+        server.make(SINKS, sink_body(&format!("s{i}"))).await;
+    }
+    server.post(SINKS, sink_body("s3")).await.refused(400, 1003, "a sink named \"s3\" already exists");
+    server.post(SINKS, sink_body("s20")).await.refused(400, 1006, "the account has 20 sinks");
+    server.patch(&format!("{SINKS}/x"), json!({})).await.refused(405, 10405, "");
+}

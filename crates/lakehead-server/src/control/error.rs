@@ -1,0 +1,102 @@
+//! Why the control plane refuses, named by what the caller can do about it. `api::error` maps these to HTTP.
+
+use std::fmt;
+
+use lakehead_model::Invalid;
+
+use super::SqlRefusal;
+
+/// The kinds of things an account has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named after what they are")]
+pub enum Kind {
+    Stream,
+    Sink,
+    Pipeline,
+    Bucket,
+    Object,
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Kind::Stream => "stream",
+            Kind::Sink => "sink",
+            Kind::Pipeline => "pipeline",
+            Kind::Bucket => "bucket",
+            Kind::Object => "object",
+        })
+    }
+}
+
+/// A refusal. The text never holds a secret.
+#[derive(Debug)]
+pub enum Error {
+    /// The request cannot work as it is.
+    Invalid(Invalid),
+    /// No bucket can have this name.
+    BucketName(Invalid),
+    /// There is no such thing.
+    Missing(Kind),
+    /// The name is taken, by `name` up to case.
+    Exists {
+        /// Of what kind.
+        kind: Kind,
+        /// The name as it is taken.
+        name: String,
+    },
+    /// The account has as many as it may.
+    TooMany {
+        /// Of what kind.
+        kind: Kind,
+        /// The limit.
+        max: usize,
+    },
+    /// Something else needs it; the text says what.
+    InUse(String),
+    /// What was asked for is another system's to do; the text says whose.
+    NotHere(String),
+    /// The bucket holds objects.
+    NotEmpty(String),
+    /// The SQL cannot run.
+    Sql(SqlRefusal),
+    /// Somebody else was faster; the same request may work now.
+    Conflict,
+    /// The server cannot do it now; the text is for its log.
+    Unavailable(String),
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::Invalid(invalid) | Error::BucketName(invalid) => invalid.fmt(f),
+            Error::Missing(kind) => write!(f, "there is no such {kind}"),
+            Error::Exists { kind, name } => write!(f, "a {kind} named {name:?} already exists"),
+            Error::TooMany { kind, max } => {
+                write!(f, "the account has {max} {kind}s, which is the limit; delete one first")
+            }
+            Error::InUse(text) | Error::NotHere(text) => f.write_str(text),
+            Error::NotEmpty(bucket) => write!(f, "bucket {bucket:?} holds objects; delete them first"),
+            Error::Sql(refusal) => refusal.fmt(f),
+            Error::Conflict => f.write_str("the resources changed at the same time; try again"),
+            Error::Unavailable(_) => f.write_str("the server cannot do this now; its log says why"),
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+impl From<Invalid> for Error {
+    fn from(invalid: Invalid) -> Self {
+        Error::Invalid(invalid)
+    }
+}
+
+impl From<lakehead_meta::Error> for Error {
+    fn from(error: lakehead_meta::Error) -> Self {
+        match error.kind() {
+            lakehead_meta::ErrorKind::Conflict => Error::Conflict,
+            _ => Error::Unavailable(error.to_string()),
+        }
+    }
+}

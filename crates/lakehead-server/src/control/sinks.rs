@@ -1,0 +1,109 @@
+//! Sinks of type `r2`: files in a bucket. They cannot be changed once made.
+
+use std::sync::Arc;
+
+use lakehead_meta::{Catalog, Change};
+use lakehead_model::SinkId;
+use lakehead_model::resource::{Bucket, Credentials, FilesConfig, Sink, SinkFormat, Table};
+
+use super::streams::used_by;
+use super::{Control, Deleted, Error, Filter, Kind, check_new, invalid, name_matches, parse_id, sink_rules};
+
+/// A sink to be made.
+#[derive(Debug, Clone)]
+pub struct NewSink {
+    /// Unique among sinks.
+    pub name: String,
+    /// An empty `account_id` means this account's.
+    pub config: FilesConfig,
+    /// How files are written.
+    pub format: SinkFormat,
+    /// As given; the columns come from the query.
+    pub schema: Option<serde_json::Value>,
+    /// For buckets that need a key pair.
+    pub credentials: Option<Credentials>,
+}
+
+impl Control {
+    /// Makes a sink, and its bucket if there is none of that name.
+    ///
+    /// # Errors
+    /// `Invalid`, `Exists`, `TooMany`, `Conflict`, `Unavailable`.
+    pub fn create_sink(&self, new: NewSink) -> Result<Arc<Sink>, Error> {
+        let mut config = new.config;
+        if config.account_id.is_empty() {
+            config.account_id.clone_from(&self.parts.account_id);
+        }
+        if config.account_id != self.parts.account_id {
+            return Err(invalid(
+                "config.account_id",
+                "is not this account; leave it out or repeat the account's id",
+            ));
+        }
+        sink_rules::check(&config, &new.format)?;
+        let (_guard, catalog) = self.begin();
+        check_new(Kind::Sink, &new.name, catalog.sinks.values().map(|s| s.name.as_str()))?;
+        let now = self.parts.clock.now();
+        let mut changes = Vec::new();
+        if !catalog.buckets.contains_key(&config.bucket) {
+            self.parts.buckets.create(&config.bucket)?;
+            changes.push(Change::PutBucket(Bucket {
+                name: config.bucket.clone(),
+                location: None,
+                storage_class: None,
+                jurisdiction: config.jurisdiction.clone(),
+                created_at: now,
+            }));
+        }
+        let sink = Sink {
+            id: SinkId::random(&*self.parts.random),
+            name: new.name,
+            version: 1,
+            config,
+            format: new.format,
+            schema: new.schema,
+            created_at: now,
+            modified_at: now,
+        };
+        changes.push(Change::PutSink { sink: sink.clone(), credentials: new.credentials });
+        self.commit(&catalog, &changes)?;
+        tracing::info!(sink = %sink.id, name = sink.name, bucket = sink.config.bucket, "sink created");
+        Ok(Arc::new(sink))
+    }
+
+    /// The sink with this id.
+    ///
+    /// # Errors
+    /// `Missing`.
+    pub fn sink(&self, id: &str) -> Result<Arc<Sink>, Error> {
+        find(&self.catalog(), id)
+    }
+
+    /// Sinks that match, in order of creation.
+    pub fn sinks(&self, filter: &Filter) -> Vec<Arc<Sink>> {
+        let catalog = self.catalog();
+        let used = |s: &Sink| used_by(&catalog, filter, Table::Sink(s.id));
+        let mut found: Vec<_> =
+            catalog.sinks.values().filter(|s| name_matches(filter, &s.name) && used(s)).cloned().collect();
+        found.sort_by_key(|s| (s.created_at, s.id));
+        found
+    }
+
+    /// Deletes a sink and the pipelines that write to it. Files already written stay.
+    ///
+    /// # Errors
+    /// `Missing`, `Conflict`, `Unavailable`.
+    pub fn delete_sink(&self, id: &str) -> Result<Deleted, Error> {
+        let (_guard, catalog) = self.begin();
+        let sink = find(&catalog, id)?;
+        let pipelines = catalog.pipelines_using(Table::Sink(sink.id));
+        let deleted = self.delete_with(&catalog, Change::DeleteSink(sink.id), &pipelines)?;
+        tracing::info!(sink = %sink.id, name = sink.name, ?deleted.pipelines, "sink deleted");
+        Ok(deleted)
+    }
+}
+
+fn find(catalog: &Catalog, id: &str) -> Result<Arc<Sink>, Error> {
+    let id: SinkId = parse_id(Kind::Sink, id)?;
+    catalog.sinks.get(&id).cloned().ok_or(Error::Missing(Kind::Sink))
+}

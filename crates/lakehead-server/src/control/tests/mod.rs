@@ -1,0 +1,154 @@
+//! The rules of the control plane, over a real store in a scratch directory and a compiler that only splits words.
+
+mod concurrency;
+mod deletions;
+mod local_buckets;
+mod sink_rules;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lakehead_disk::SystemDisk;
+use lakehead_meta::{Identity, Store};
+use lakehead_model::clock::ManualClock;
+use lakehead_model::random::SeededRandom;
+use lakehead_model::resource::{
+    FileNaming, FilesConfig, JsonFormat, ParquetFormat, RollingPolicy, Sink, SinkFormat, Stream,
+};
+use lakehead_model::{PipelineId, Timestamp};
+use parking_lot::Mutex;
+
+use super::{
+    BucketStore, Control, Error, LocalBuckets, NewSink, NewStream, Object, Parts, PipelineStatus,
+    SqlCompiler, SqlRefusal, StatementRef, Usage,
+};
+
+/// Understands `INSERT INTO <sink> SELECT * FROM <stream>` and nothing else.
+pub(crate) struct WordSplitter;
+
+impl SqlCompiler for WordSplitter {
+    fn check(&self, sql: &str, streams: &[Stream], sinks: &[Sink]) -> Result<Vec<StatementRef>, SqlRefusal> {
+        let refuse = |message: String, line_column| Err(SqlRefusal { message, line_column });
+        let mut found = Vec::new();
+        for statement in sql.split(';').map(str::trim).filter(|s| !s.is_empty()) {
+            let words: Vec<_> = statement.split_whitespace().collect();
+            let ["INSERT", "INTO", sink, "SELECT", "*", "FROM", stream] = words[..] else {
+                return refuse("expected INSERT INTO".to_owned(), Some((1, 1)));
+            };
+            if !streams.iter().any(|s| s.name == stream) {
+                return refuse(format!("table {stream:?} not found"), None);
+            }
+            if !sinks.iter().any(|s| s.name == sink) {
+                return refuse(format!("sink {sink:?} not found"), None);
+            }
+            found.push(StatementRef { stream: stream.to_owned(), sink: sink.to_owned() });
+        }
+        Ok(found)
+    }
+}
+
+/// Folders, and one bucket that is there because the configuration says so.
+struct Folders(LocalBuckets);
+
+impl BucketStore for Folders {
+    fn create(&self, bucket: &str) -> Result<(), Error> {
+        self.0.create(bucket)
+    }
+
+    fn is_empty(&self, bucket: &str) -> Result<bool, Error> {
+        self.0.is_empty(bucket)
+    }
+
+    fn delete_if_empty(&self, bucket: &str) -> Result<(), Error> {
+        self.0.delete_if_empty(bucket)
+    }
+
+    fn get_object(&self, bucket: &str, key: &str) -> Result<Object, Error> {
+        self.0.get_object(bucket, key)
+    }
+
+    fn configured(&self) -> Vec<String> {
+        vec!["configured".to_owned()]
+    }
+
+    fn usage(&self, bucket: &str) -> Result<Option<Usage>, Error> {
+        self.0.usage(bucket)
+    }
+}
+
+/// A control plane with everything it needs.
+pub(crate) struct World {
+    pub(crate) dir: tempfile::TempDir,
+    pub(crate) control: Arc<Control>,
+    pub(crate) identity: Arc<Identity>,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) statuses: Arc<Mutex<HashMap<PipelineId, PipelineStatus>>>,
+}
+
+pub(crate) fn world() -> World {
+    let dir = tempfile::tempdir().expect("a scratch directory");
+    let random = Arc::new(SeededRandom::new(7));
+    let identity = Identity::open(dir.path(), &SystemDisk, &*random).expect("an identity");
+    let store = Store::open(dir.path(), &SystemDisk, random.clone()).expect("a store");
+    let clock = Arc::new(ManualClock::starting_at(Timestamp(1_790_000_000_000_000)));
+    let statuses: Arc<Mutex<HashMap<PipelineId, PipelineStatus>>> = Arc::default();
+    let seen = Arc::clone(&statuses);
+    let control = Control::new(Parts {
+        store: Arc::new(store),
+        account_id: identity.account_id().to_owned(),
+        clock: clock.clone(),
+        random,
+        sql: Arc::new(WordSplitter),
+        buckets: Arc::new(Folders(LocalBuckets::new(dir.path().join("buckets")))),
+        statuses: Arc::new(move |id| seen.lock().get(&id).cloned().unwrap_or_default()),
+    });
+    World { dir, control: Arc::new(control), identity: Arc::new(identity), clock, statuses }
+}
+
+impl World {
+    fn stream(&self, name: &str) -> Arc<Stream> {
+        self.clock.advance(Duration::from_secs(1));
+        let new = NewStream {
+            name: name.to_owned(),
+            http: None,
+            worker_binding: None,
+            format: JsonFormat::default(),
+            schema: None,
+        };
+        self.control.create_stream(new).expect("a stream")
+    }
+
+    fn sink(&self, name: &str) -> Arc<Sink> {
+        self.clock.advance(Duration::from_secs(1));
+        self.control.create_sink(new_sink(name)).expect("a sink")
+    }
+
+    fn pipeline(&self, name: &str, stream: &str, sink: &str) -> super::PipelineView {
+        self.clock.advance(Duration::from_secs(1));
+        let sql = format!("INSERT INTO {sink} SELECT * FROM {stream}");
+        self.control.create_pipeline(name, &sql).expect("a pipeline")
+    }
+}
+
+pub(crate) fn new_sink(name: &str) -> NewSink {
+    NewSink {
+        name: name.to_owned(),
+        config: config(),
+        format: SinkFormat::Parquet(ParquetFormat::default()),
+        schema: None,
+        credentials: None,
+    }
+}
+
+fn config() -> FilesConfig {
+    FilesConfig {
+        account_id: String::new(),
+        bucket: "lake".to_owned(),
+        path: String::new(),
+        time_pattern: None,
+        file_naming: FileNaming::default(),
+        rolling_policy: RollingPolicy::default(),
+        jurisdiction: None,
+    }
+}

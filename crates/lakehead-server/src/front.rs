@@ -1,0 +1,71 @@
+//! Which part of the server a request is for.
+
+use axum::Router;
+use http::{Request, Response, StatusCode, header};
+use http_body_util::Either;
+use hyper::body::Incoming;
+use lakehead_log::LocalLog;
+use tokio::sync::watch;
+use tower_service::Service;
+
+use crate::http::answer::{self, Body};
+use crate::ingest::Ingest;
+use crate::metrics::Metrics;
+
+pub struct Front {
+    pub(crate) ingest: Ingest,
+    api: Router,
+    log: LocalLog,
+    metrics: Metrics,
+    draining: watch::Receiver<bool>,
+}
+
+impl Front {
+    pub fn new(
+        ingest: Ingest,
+        api: Router,
+        log: LocalLog,
+        metrics: Metrics,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        Front { ingest, api, log, metrics, draining }
+    }
+
+    pub async fn handle(&self, request: Request<Incoming>) -> Response<Either<Body, axum::body::Body>> {
+        let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).or(request.uri().host());
+        if let Some(target) = self.ingest.target(request.uri().path(), host) {
+            let target = target.to_owned();
+            return self.ingest.handle(&target, request).await.map(Either::Left);
+        }
+        match request.uri().path() {
+            "/healthz" | "/health" => answer::text(StatusCode::OK, "ok\n").map(Either::Left),
+            "/readyz" => self.ready().map(Either::Left),
+            "/metrics" => answer::text(StatusCode::OK, self.metrics()).map(Either::Left),
+            _ => match self.api.clone().call(request).await {
+                Ok(response) => response.map(Either::Right),
+                Err(never) => match never {},
+            },
+        }
+    }
+
+    fn ready(&self) -> Response<Body> {
+        if *self.draining.borrow() {
+            return answer::text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
+        }
+        if self.log.stats().full {
+            return answer::text(StatusCode::SERVICE_UNAVAILABLE, "the log is full\n");
+        }
+        answer::text(StatusCode::OK, "ready\n")
+    }
+
+    fn metrics(&self) -> String {
+        let stats = self.log.stats();
+        let gauge = |n: u64| i64::try_from(n).unwrap_or(i64::MAX);
+        self.metrics.log_size_bytes.set(gauge(stats.size_bytes));
+        self.metrics.log_quota_bytes.set(gauge(stats.quota_bytes));
+        self.metrics.log_free_bytes.set(gauge(stats.free_bytes));
+        self.metrics.log_segments.set(gauge(stats.segments));
+        self.metrics.log_corrupt_records.set(gauge(stats.corrupt_records));
+        self.metrics.render()
+    }
+}

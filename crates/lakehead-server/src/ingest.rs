@@ -1,0 +1,348 @@
+//! Records in: `POST` of a JSON array or of NDJSON lines to a stream.
+//!
+//! ```text
+//!   stream? ─► method ─► may send? ─► room? ─► body (limit, minimum rate) ─► inflate ─► frame ─► log.append ─► 200
+//! ```
+//!
+//! **Invariants:** nothing is inflated or read for whoever may not send. A 200 leaves only after the log has synced the whole
+//! request; every other answer means that nothing of it was kept, except when the connection breaks before any answer.
+
+mod body;
+mod cors;
+pub mod endpoints;
+pub mod inflate;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+use lakehead_decode::{BodyError, frame_array, frame_lines};
+use lakehead_log::{Append, AppendError, LocalLog};
+use lakehead_model::limits::REQUEST_BYTES_MAX;
+use lakehead_model::{Clock, StreamId};
+use prometheus::IntCounter;
+use tokio::sync::watch;
+
+use self::body::{BodyBudget, ReadError};
+pub(crate) use self::body::{Pace, Room};
+use self::endpoints::{Endpoint, Endpoints};
+use self::inflate::{Encoding, InflateError};
+use crate::access::{self, Access};
+use crate::http::answer::{self, Body};
+use crate::http::plain::PlainHead;
+use crate::metrics::Metrics;
+
+/// What the ingest side needs. Shared by all connections.
+pub struct Ingest {
+    log: LocalLog,
+    endpoints: Endpoints,
+    access: Arc<Access>,
+    budget: BodyBudget,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    /// Requests answered with 200.
+    accepted: IntCounter,
+    draining: watch::Receiver<bool>,
+    /// `.` and the configured domain, lower case.
+    domain_suffix: String,
+}
+
+/// Why a request was not accepted. Each has one status and one code; see [`Refusal::answer`].
+#[derive(Debug)]
+pub(crate) enum Refusal {
+    NoSuchStream,
+    Method,
+    NotAuthenticated,
+    Draining,
+    Encoding,
+    TooLarge(String),
+    Malformed(String),
+    NotRecords(String),
+    TooSlow,
+    Disconnected,
+    /// Too many bytes wait for the disk: try again at once.
+    Backlogged,
+    /// The disk quota is used up: try again when pipelines have caught up.
+    Full,
+    Stopping,
+}
+
+impl Ingest {
+    #[expect(clippy::too_many_arguments, reason = "the one place where its parts are put together")]
+    pub fn new(
+        log: LocalLog,
+        endpoints: Endpoints,
+        access: Arc<Access>,
+        in_flight_bytes_max: usize,
+        domain: &str,
+        clock: Arc<dyn Clock>,
+        metrics: Metrics,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
+        let domain_suffix = format!(".{}", domain.to_ascii_lowercase());
+        let budget = BodyBudget::new(in_flight_bytes_max);
+        let accepted = metrics.ingest_requests.with_label_values(&[StatusCode::OK.as_str()]);
+        Ingest { log, endpoints, access, budget, clock, metrics, accepted, draining, domain_suffix }
+    }
+
+    /// The stream that a request is for, if it is an ingest request: by host `{id}.{domain}`, or by path `/ingest/{id}`.
+    /// The text is not checked.
+    pub fn target<'r>(&self, path: &'r str, host: Option<&'r str>) -> Option<&'r str> {
+        if let Some(rest) = path.strip_prefix("/ingest/") {
+            return Some(rest.strip_suffix('/').unwrap_or(rest));
+        }
+        let host = host?;
+        let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
+        let split = host.len().checked_sub(self.domain_suffix.len())?;
+        let (id, suffix) = host.split_at_checked(split)?;
+        suffix.eq_ignore_ascii_case(&self.domain_suffix).then_some(id)
+    }
+
+    /// Answers one request for the stream `target`.
+    pub async fn handle(&self, target: &str, request: Request<Incoming>) -> Response<Body> {
+        let began = self.clock.monotonic();
+        let endpoint = self.endpoint(target);
+        if !request.headers().contains_key(header::ORIGIN) {
+            return self.answer(began, self.accept(endpoint, request).await);
+        }
+        let allowed = cors::allowed(endpoint.as_deref().ok(), request.headers());
+        if request.method() == Method::OPTIONS {
+            return cors::preflight(allowed);
+        }
+        cors::named(self.answer(began, self.accept(endpoint, request).await), allowed)
+    }
+
+    fn answer(&self, began: Duration, outcome: Result<usize, Refusal>) -> Response<Body> {
+        match outcome {
+            Ok(committed) => {
+                self.metrics.ingest_ack_seconds.observe((self.clock.monotonic() - began).as_secs_f64());
+                self.accepted.inc();
+                acknowledged(committed)
+            }
+            Err(refusal) => {
+                let response = refusal.answer();
+                self.metrics.ingest_requests.with_label_values(&[response.status().as_str()]).inc();
+                response
+            }
+        }
+    }
+
+    async fn accept(
+        &self,
+        endpoint: Result<Arc<Endpoint>, Refusal>,
+        request: Request<Incoming>,
+    ) -> Result<usize, Refusal> {
+        let endpoint = endpoint?;
+        if request.method() != Method::POST {
+            return Err(Refusal::Method);
+        }
+        self.admit(&endpoint, access::only_authorization(request.headers()))?;
+        let shape = Shape::of(request.headers())?;
+        let (_room, received) =
+            self.budget.read(request.into_body(), shape.encoding, self.clock.as_ref()).await?;
+        self.append(&endpoint, shape, received).await
+    }
+
+    fn admit(&self, endpoint: &Endpoint, authorization: Option<&[u8]>) -> Result<(), Refusal> {
+        if endpoint.http.authentication && !self.access.may_send(authorization) {
+            return Err(Refusal::NotAuthenticated);
+        }
+        if *self.draining.borrow() { Err(Refusal::Draining) } else { Ok(()) }
+    }
+
+    fn endpoint(&self, target: &str) -> Result<Arc<Endpoint>, Refusal> {
+        let id: StreamId = target.parse().map_err(|_| Refusal::NoSuchStream)?;
+        self.endpoints.get(id).filter(|e| e.http.enabled).ok_or(Refusal::NoSuchStream)
+    }
+
+    async fn append(&self, endpoint: &Endpoint, shape: Shape, received: Bytes) -> Result<usize, Refusal> {
+        let body = match shape.encoding {
+            Encoding::Identity => received,
+            encoding => Bytes::from(encoding.inflate(&received, REQUEST_BYTES_MAX)?),
+        };
+        let mut bounds = Vec::new();
+        let framed =
+            if shape.lines { frame_lines(&body, &mut bounds) } else { frame_array(&body, &mut bounds) };
+        framed.map_err(|e| Refusal::of_body(&e, &body))?;
+        let (records, bytes) = (bounds.len(), body.len());
+        if records > 0 {
+            self.log.append(Append { partition: endpoint.partition, body, records: bounds.into() }).await?;
+            endpoint.records.inc_by(records as u64);
+            endpoint.bytes.inc_by(bytes as u64);
+        }
+        Ok(records)
+    }
+}
+
+/// A plain request that is admitted and whose body is to come.
+pub(crate) struct PlainRequest {
+    endpoint: Arc<Endpoint>,
+    shape: Shape,
+    began: Duration,
+}
+
+/// The same steps as [`Ingest::handle`], for a connection that reads its bodies itself.
+impl Ingest {
+    pub(crate) fn begin_plain(&self, head: &PlainHead<'_>) -> Result<PlainRequest, Refusal> {
+        let began = self.clock.monotonic();
+        let endpoint = self.endpoint(self.target(head.path, Some(head.host)).unwrap_or_default())?;
+        self.admit(&endpoint, head.authorization)?;
+        let shape = Shape { encoding: Encoding::Identity, lines: is_lines(head.content_type) };
+        Ok(PlainRequest { endpoint, shape, began })
+    }
+
+    pub(crate) async fn room(&self, length: usize) -> Result<Room, Refusal> {
+        Ok(self.budget.room(Some(length), Encoding::Identity).await?)
+    }
+
+    pub(crate) fn pace(&self) -> Pace<'_> {
+        Pace::new(self.clock.as_ref())
+    }
+
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        self.answer(Duration::ZERO, Err(refusal))
+    }
+
+    pub(crate) async fn finish_plain(&self, request: PlainRequest, body: Bytes) -> Response<Body> {
+        let outcome = self.append(&request.endpoint, request.shape, body).await;
+        self.answer(request.began, outcome)
+    }
+}
+
+/// How the body is written, from the head of the request.
+#[derive(Debug, Clone, Copy)]
+struct Shape {
+    encoding: Encoding,
+    /// NDJSON instead of an array. The content type matters for nothing else: clients send JSON under any.
+    lines: bool,
+}
+
+impl Shape {
+    fn of(headers: &HeaderMap) -> Result<Shape, Refusal> {
+        let mut encodings = headers.get_all(header::CONTENT_ENCODING).iter();
+        let encoding = match (encodings.next(), encodings.next()) {
+            (None, _) => Some(Encoding::Identity),
+            (Some(one), None) => one.to_str().ok().and_then(|value| Encoding::parse(Some(value))),
+            _ => None,
+        };
+        let content_type =
+            headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        Ok(Shape { encoding: encoding.ok_or(Refusal::Encoding)?, lines: is_lines(content_type) })
+    }
+}
+
+fn is_lines(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    ["application/x-ndjson", "application/ndjson"].iter().any(|t| essence.eq_ignore_ascii_case(t))
+}
+
+fn acknowledged(committed: usize) -> Response<Body> {
+    answer::json(StatusCode::OK, format!("{{\"success\":true,\"result\":{{\"committed\":{committed}}}}}"))
+}
+
+impl Refusal {
+    /// Codes: 1003 is Cloudflare's for malformed JSON, 1016 and 10000 are its API's; the others are ours.
+    fn answer(&self) -> Response<Body> {
+        let (status, code, message) = match self {
+            Refusal::NoSuchStream => {
+                (StatusCode::NOT_FOUND, 1016, "stream does not exist or does not accept HTTP")
+            }
+            Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, 10405, "records are sent with POST"),
+            Refusal::NotAuthenticated => {
+                (StatusCode::UNAUTHORIZED, 10000, "a bearer token that may send to this stream is needed")
+            }
+            Refusal::Draining => (StatusCode::SERVICE_UNAVAILABLE, 10503, "the server is stopping"),
+            Refusal::Encoding => (
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                10415,
+                "the content encoding is not supported; one of gzip, zstd, br, deflate is",
+            ),
+            Refusal::TooLarge(text) => (StatusCode::PAYLOAD_TOO_LARGE, 10413, text.as_str()),
+            Refusal::Malformed(text) => (StatusCode::BAD_REQUEST, 1003, text.as_str()),
+            Refusal::NotRecords(text) => (StatusCode::BAD_REQUEST, 1004, text.as_str()),
+            Refusal::TooSlow => (StatusCode::REQUEST_TIMEOUT, 10408, "the body arrived too slowly"),
+            Refusal::Disconnected => (StatusCode::BAD_REQUEST, 10400, "the body ended early"),
+            Refusal::Backlogged => {
+                (StatusCode::TOO_MANY_REQUESTS, 10429, "too much waits for the disk; try again")
+            }
+            Refusal::Full => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                10507,
+                "the log has reached its disk quota; try again when pipelines have caught up",
+            ),
+            Refusal::Stopping => {
+                (StatusCode::SERVICE_UNAVAILABLE, 10503, "the log is closed; the server is stopping")
+            }
+        };
+        let mut response = answer::error(status, code, message);
+        let headers = response.headers_mut();
+        let retry_seconds = match self {
+            Refusal::Backlogged => Some("1"),
+            Refusal::Full | Refusal::Draining | Refusal::Stopping => Some("10"),
+            _ => None,
+        };
+        if let Some(seconds) = retry_seconds {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from_static(seconds));
+        }
+        if matches!(self, Refusal::Method) {
+            headers.insert(header::ALLOW, HeaderValue::from_static("POST"));
+        }
+        if matches!(self, Refusal::NotAuthenticated) {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if matches!(self, Refusal::TooSlow | Refusal::Disconnected | Refusal::TooLarge(_)) {
+            // The rest of the body is not read, so nothing else can follow on this connection.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        response
+    }
+}
+
+impl From<ReadError> for Refusal {
+    fn from(e: ReadError) -> Self {
+        match e {
+            ReadError::TooLarge { limit } => Refusal::TooLarge(format!(
+                "the body has more than {limit} bytes, which is the limit of a request"
+            )),
+            ReadError::TooSlow => Refusal::TooSlow,
+            ReadError::Disconnected => Refusal::Disconnected,
+            ReadError::NoRoom => Refusal::Backlogged,
+        }
+    }
+}
+
+impl From<InflateError> for Refusal {
+    fn from(e: InflateError) -> Self {
+        match e {
+            InflateError::TooLarge { .. } => Refusal::TooLarge(e.to_string()),
+            InflateError::Malformed(_) => Refusal::Malformed(e.to_string()),
+        }
+    }
+}
+
+impl Refusal {
+    fn of_body(e: &BodyError, body: &[u8]) -> Self {
+        use lakehead_decode::BodyErrorKind as Kind;
+        match e.kind {
+            // What does not begin as an array may not be JSON at all; only then it is malformed.
+            Kind::NotAnArray if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() => {
+                Refusal::Malformed(e.to_string())
+            }
+            Kind::RecordTooLarge { .. } => Refusal::TooLarge(e.to_string()),
+            Kind::NotAnArray | Kind::NotAnObject { .. } => Refusal::NotRecords(e.to_string()),
+            _ => Refusal::Malformed(e.to_string()),
+        }
+    }
+}
+
+impl From<AppendError> for Refusal {
+    fn from(e: AppendError) -> Self {
+        match e {
+            AppendError::Full => Refusal::Full,
+            AppendError::Backlogged => Refusal::Backlogged,
+            _ => Refusal::Stopping,
+        }
+    }
+}

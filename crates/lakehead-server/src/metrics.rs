@@ -1,0 +1,192 @@
+//! What `/metrics` shows, in Prometheus' text format. Names, units and labels are fixed; changing one breaks dashboards.
+//!
+//! Labels are resource names and short words only, so their number is bounded by the resource limits.
+
+use prometheus::{
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder,
+};
+
+/// Seconds from 100 µs to 10 s.
+const LATENCY_BUCKETS: &[f64] =
+    &[0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];
+
+/// All metrics of the process. Cheap to clone; clones share their values.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    /// Ingest requests by answer. `{code}`
+    pub ingest_requests: IntCounterVec,
+    /// Records acknowledged. `{stream}`
+    pub ingest_records: IntCounterVec,
+    /// Bytes of bodies acknowledged, after inflation. `{stream}`
+    pub ingest_bytes: IntCounterVec,
+    /// From the request's head to its acknowledgement.
+    pub ingest_ack_seconds: Histogram,
+    pub log_fsync_seconds: Histogram,
+    pub log_size_bytes: IntGauge,
+    pub log_quota_bytes: IntGauge,
+    pub log_free_bytes: IntGauge,
+    pub log_segments: IntGauge,
+    pub log_corrupt_records: IntGauge,
+    /// `{stream}`
+    pub log_oldest_position: IntGaugeVec,
+    /// `{stream}`
+    pub log_next_position: IntGaugeVec,
+    /// Records of the stream since the pipeline began. `{pipeline}`, like all that follow.
+    pub pipeline_accepted: IntGaugeVec,
+    /// Committed: in files a reader sees.
+    pub pipeline_delivered: IntGaugeVec,
+    pub pipeline_filtered: IntGaugeVec,
+    pub pipeline_dead_lettered: IntGaugeVec,
+    /// Acknowledged and unreadable: the disk lost them.
+    pub pipeline_lost: IntGaugeVec,
+    /// `{pipeline, reason}`, counted when found; a restart may count one again.
+    pub pipeline_rejected: IntCounterVec,
+    pub pipeline_in_flight: IntGaugeVec,
+    /// accepted − delivered − filtered − dead-lettered − in flight. Anything but 0 is a bug.
+    pub ledger_imbalance: IntGaugeVec,
+    pub pipeline_oldest_uncommitted_age_seconds: IntGaugeVec,
+    /// 1 if the pipeline has failed or retries, else 0.
+    pub pipeline_failing: IntGaugeVec,
+    /// `{pipeline, sink}`, like all that follow.
+    pub sink_files: IntCounterVec,
+    pub sink_rows: IntCounterVec,
+    pub sink_bytes: IntCounterVec,
+    pub sink_commit_seconds: HistogramVec,
+    /// `{pipeline, sink, outcome = ok | retried | rejected}`
+    pub sink_commits: IntCounterVec,
+}
+
+fn opts(name: &str, text: &str) -> Opts {
+    Opts::new(format!("lakehead_{name}"), text)
+}
+
+struct Builder(Registry);
+
+impl Builder {
+    fn add<M: prometheus::core::Collector + Clone + 'static>(&self, metric: prometheus::Result<M>) -> M {
+        let metric = metric.expect("names and labels of metrics are constants and well-formed");
+        self.0.register(Box::new(metric.clone())).expect("each metric is registered once");
+        metric
+    }
+
+    fn counters(&self, name: &str, text: &str, labels: &[&str]) -> IntCounterVec {
+        self.add(IntCounterVec::new(opts(name, text), labels))
+    }
+
+    fn gauges(&self, name: &str, text: &str, labels: &[&str]) -> IntGaugeVec {
+        self.add(IntGaugeVec::new(opts(name, text), labels))
+    }
+
+    fn gauge(&self, name: &str, text: &str) -> IntGauge {
+        self.add(IntGauge::with_opts(opts(name, text)))
+    }
+
+    fn histogram_opts(name: &str, text: &str) -> HistogramOpts {
+        HistogramOpts::new(format!("lakehead_{name}"), text).buckets(LATENCY_BUCKETS.to_vec())
+    }
+
+    fn histogram(&self, name: &str, text: &str) -> Histogram {
+        self.add(Histogram::with_opts(Self::histogram_opts(name, text)))
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let b = Builder(Registry::new());
+        let pipeline = &["pipeline"][..];
+        let sink = &["pipeline", "sink"][..];
+        let build: IntCounterVec = b.counters("build_info", "The version that runs.", &["version"]);
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
+        Metrics {
+            ingest_requests: b.counters(
+                "ingest_requests_total",
+                "Ingest requests by status code.",
+                &["code"],
+            ),
+            ingest_records: b.counters("ingest_records_total", "Records acknowledged.", &["stream"]),
+            ingest_bytes: b.counters(
+                "ingest_bytes_total",
+                "Body bytes acknowledged, after inflation.",
+                &["stream"],
+            ),
+            ingest_ack_seconds: b
+                .histogram("ingest_ack_duration_seconds", "Request head to acknowledgement."),
+            log_fsync_seconds: b.histogram("log_fsync_duration_seconds", "Duration of one sync of the log."),
+            log_size_bytes: b.gauge("log_size_bytes", "Disk the log uses."),
+            log_quota_bytes: b.gauge("log_quota_bytes", "Disk the log may use."),
+            log_free_bytes: b.gauge("log_free_bytes", "Free bytes of the log's file system."),
+            log_segments: b.gauge("log_segments", "Segment files of the log."),
+            log_corrupt_records: b
+                .gauge("log_corrupt_records_total", "Records lost to corruption of the disk."),
+            log_oldest_position: b.gauges("log_oldest_position", "Oldest record retained.", &["stream"]),
+            log_next_position: b.gauges("log_next_position", "First unwritten position.", &["stream"]),
+            pipeline_accepted: b.gauges(
+                "pipeline_records_in_total",
+                "Records acknowledged since the start.",
+                pipeline,
+            ),
+            pipeline_delivered: b.gauges(
+                "pipeline_records_out_total",
+                "Records visible in the sink.",
+                pipeline,
+            ),
+            pipeline_filtered: b.gauges(
+                "pipeline_records_filtered_total",
+                "Records the SQL turned away.",
+                pipeline,
+            ),
+            pipeline_dead_lettered: b.gauges(
+                "pipeline_records_dead_lettered_total",
+                "Dead letters kept.",
+                pipeline,
+            ),
+            pipeline_lost: b.gauges("pipeline_records_lost_total", "Records the disk lost.", pipeline),
+            pipeline_rejected: b.counters(
+                "pipeline_records_rejected_total",
+                "Rejects found, by reason.",
+                &["pipeline", "reason"],
+            ),
+            pipeline_in_flight: b.gauges("pipeline_lag_records", "Records not committed yet.", pipeline),
+            ledger_imbalance: b.gauges(
+                "ledger_imbalance",
+                "Records unaccounted for; 0 unless there is a bug.",
+                pipeline,
+            ),
+            pipeline_oldest_uncommitted_age_seconds: b.gauges(
+                "pipeline_oldest_uncommitted_age_seconds",
+                "Age of the oldest record not committed yet.",
+                pipeline,
+            ),
+            pipeline_failing: b.gauges(
+                "pipeline_failing",
+                "1 while the pipeline has failed or retries.",
+                pipeline,
+            ),
+            sink_files: b.counters("sink_files_total", "Files made visible.", sink),
+            sink_rows: b.counters("sink_rows_total", "Rows made visible.", sink),
+            sink_bytes: b.counters("sink_bytes_total", "Bytes made visible.", sink),
+            sink_commit_seconds: b.add(HistogramVec::new(
+                Builder::histogram_opts("sink_commit_duration_seconds", "Duration of one commit."),
+                sink,
+            )),
+            sink_commits: b.counters(
+                "sink_commit_total",
+                "Commits by outcome.",
+                &["pipeline", "sink", "outcome"],
+            ),
+            registry: b.0,
+        }
+    }
+}
+
+impl Metrics {
+    /// The text that a scrape gets.
+    pub fn render(&self) -> String {
+        let mut text = Vec::new();
+        // Writing into a Vec cannot fail, and metrics that cannot be encoded would be a bug of the library.
+        let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
+        String::from_utf8(text).unwrap_or_default()
+    }
+}

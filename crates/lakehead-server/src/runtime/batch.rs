@@ -1,0 +1,117 @@
+//! From frames to batches: which records make the next batch, and which record a row came from.
+
+use lakehead_decode::{Decoder, Reject};
+use lakehead_log::Frame;
+use lakehead_model::{Position, Timestamp};
+
+/// A batch is handed on when it has this many rows or bytes, whichever comes first.
+const ROWS_MAX: usize = 16 << 10;
+const BYTES_MAX: usize = 4 << 20;
+
+/// Records decoded and not handed on yet.
+///
+/// **Invariant:** all records of a batch have ingest times of one partition of the sink, so that rows need not carry theirs
+/// through the SQL.
+pub(super) struct Batch {
+    decoder: Decoder,
+    /// The sink's partition of these records.
+    pub(super) partition: Option<std::sync::Arc<str>>,
+    pieces: Vec<Piece>,
+    bytes: usize,
+}
+
+/// Consecutive records of a frame that are in the batch, but for the rejected ones.
+struct Piece {
+    frame: Frame,
+    first_record: usize,
+    next_record: usize,
+    rejected: Vec<usize>,
+}
+
+/// A record in its frame.
+pub(super) struct Origin<'a> {
+    pub(super) position: Position,
+    pub(super) ingest_time: Timestamp,
+    pub(super) record: &'a [u8],
+}
+
+impl Batch {
+    pub(super) fn new(decoder: Decoder) -> Self {
+        Batch { decoder, partition: None, pieces: Vec::new(), bytes: 0 }
+    }
+
+    pub(super) fn rows(&self) -> usize {
+        self.decoder.rows()
+    }
+
+    /// Nothing was read since the last batch was taken; rejected records count as read.
+    pub(super) fn is_empty(&self) -> bool {
+        self.pieces.is_empty()
+    }
+
+    pub(super) fn is_full(&self) -> bool {
+        self.rows() >= ROWS_MAX || self.bytes >= BYTES_MAX
+    }
+
+    /// Decodes records of `frame` from its `first_record`th until the batch is full or the frame ends. Returns the index of
+    /// the next record. Each reject is given to `on_reject` at once.
+    pub(super) fn push<E>(
+        &mut self,
+        frame: &Frame,
+        first_record: usize,
+        mut on_reject: impl FnMut(Origin<'_>, &Reject) -> Result<(), E>,
+    ) -> Result<usize, E> {
+        let mut piece =
+            Piece { frame: frame.clone(), first_record, next_record: first_record, rejected: Vec::new() };
+        let total = frame.records.len();
+        while piece.next_record < total && !self.is_full() {
+            let index = piece.next_record;
+            let origin = origin(frame, index);
+            self.bytes += origin.record.len();
+            if let Err(reject) = self.decoder.push(origin.record) {
+                piece.rejected.push(index);
+                on_reject(origin, &reject)?;
+            }
+            piece.next_record += 1;
+        }
+        let next = piece.next_record;
+        self.pieces.push(piece);
+        Ok(next)
+    }
+
+    /// The rows so far, leaving the batch empty; and where they came from.
+    pub(super) fn take(&mut self) -> (arrow::array::RecordBatch, Origins) {
+        self.bytes = 0;
+        self.partition = None;
+        (self.decoder.finish(), Origins(std::mem::take(&mut self.pieces)))
+    }
+}
+
+/// Where the rows of a batch came from.
+pub(super) struct Origins(Vec<Piece>);
+
+impl Origins {
+    /// The record that made row `row`.
+    pub(super) fn of(&self, row: usize) -> Option<Origin<'_>> {
+        let mut left = row;
+        for piece in &self.0 {
+            let rows = piece.next_record - piece.first_record - piece.rejected.len();
+            if left < rows {
+                let mut accepted = (piece.first_record..piece.next_record)
+                    .filter(|i| piece.rejected.binary_search(i).is_err());
+                return accepted.nth(left).map(|index| origin(&piece.frame, index));
+            }
+            left -= rows;
+        }
+        None
+    }
+}
+
+fn origin(frame: &Frame, index: usize) -> Origin<'_> {
+    let (start, end) = frame.records.as_slice()[index];
+    Origin {
+        position: frame.first.plus(index as u64),
+        ingest_time: frame.ingest_time,
+        record: &frame.body[start as usize..end as usize],
+    }
+}

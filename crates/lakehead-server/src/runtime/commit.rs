@@ -1,0 +1,138 @@
+//! The commit of a flow: files and dead letters of `[committed, cursor)` become visible, and the position moves, as one.
+//!
+//! ```text
+//!   prepare            files and letters complete and synced         crash: dropped, read again
+//!   record_intent      the next state, the files' names              crash: ↓ completed at the next start
+//!   publish            each file under its name, whole               crash: ↓ again, finding what is there
+//!   record_commit      state = next, intent gone, one transaction    crash: nothing left to do
+//!   discard            staged files removed                          crash: removed at the next start
+//! ```
+
+use lakehead_meta::FlowState;
+use lakehead_sink::{Publisher, StagedFile};
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+
+use super::dead_letters::{DeadLetters, StagedLetters};
+use super::flow::{Flow, FlowError, Order, Shared, Task};
+
+/// What a commit is about to make visible, stored before it does.
+#[derive(Debug, Serialize, Deserialize)]
+struct Intent {
+    next: FlowState,
+    files: Vec<StagedFile>,
+    letters: Option<StagedLetters>,
+}
+
+impl Flow<'_> {
+    /// Commits everything read so far. The batch must have been handed on.
+    pub(super) fn commit(&mut self) -> Result<(), FlowError> {
+        if self.cursor == self.state.committed {
+            return Ok(());
+        }
+        let began = self.shared.clock.monotonic();
+        let prepared = self.writer.prepare()?;
+        let letters = self.letters.prepare(self.state.committed, self.cursor)?;
+        let next = FlowState {
+            committed: self.cursor,
+            serial: prepared.next_serial,
+            delivered: self.state.delivered + self.delivered,
+            filtered: self.state.filtered + self.filtered,
+            dead_lettered: self.state.dead_lettered + self.letters.count(),
+            lost: self.state.lost + self.lost,
+            rows: self.state.rows + prepared.files.iter().map(|f| f.rows).sum::<u64>(),
+            files: self.state.files + prepared.files.len() as u64,
+            file_bytes: self.state.file_bytes + prepared.files.iter().map(|f| f.size_bytes).sum::<u64>(),
+            ..self.state
+        };
+        let (shared, task) = (self.shared, self.task);
+        if prepared.files.is_empty() && letters.is_none() {
+            shared.store.record_commit(task.key, self.state.committed, &next)?;
+        } else {
+            let intent = Intent { next, files: prepared.files, letters };
+            let text = serde_json::to_vec(&intent).map_err(|e| FlowError::new(format!("intent: {e}")))?;
+            shared.store.record_intent(task.key, self.state.committed, &text)?;
+            shared.complete(task, &self.state, &intent, &self.publisher, &self.letters, &self.order)?;
+        }
+        self.letters.reset()?;
+        self.state = next;
+        (self.delivered, self.filtered, self.lost) = (0, 0, 0);
+        self.last_commit = shared.clock.monotonic();
+        let labels = [task.pipeline.as_str(), task.sink.name.as_str()];
+        shared
+            .metrics
+            .sink_commit_seconds
+            .with_label_values(&labels)
+            .observe((self.last_commit - began).as_secs_f64());
+        shared.progress.committed(task.key, next);
+        shared.statuses.running(task.key);
+        tracing::debug!(flow = %task.key, committed = %next.committed, "committed");
+        Ok(())
+    }
+}
+
+impl Shared {
+    /// The state to go on from: as stored, after completing what was decided before a stop or a failure.
+    pub(super) fn resume(
+        &self,
+        task: &Task,
+        publisher: &Publisher,
+        letters: &mut DeadLetters,
+        order: &watch::Receiver<Order>,
+    ) -> Result<FlowState, FlowError> {
+        let record = self
+            .store
+            .flow(task.key)?
+            .ok_or_else(|| FlowError::new(format!("flow {} was not created", task.key)))?;
+        let Some(text) = record.intent else {
+            letters.reset()?;
+            return Ok(record.state);
+        };
+        let intent: Intent =
+            serde_json::from_slice(&text).map_err(|e| FlowError::new(format!("stored intent: {e}")))?;
+        self.complete(task, &record.state, &intent, publisher, letters, order)?;
+        letters.reset()?;
+        self.progress.committed(task.key, intent.next);
+        tracing::info!(flow = %task.key, committed = %intent.next.committed, "completed a commit that was under way");
+        Ok(intent.next)
+    }
+
+    /// From a stored intent to a recorded commit. May be repeated, whatever happened to it before.
+    fn complete(
+        &self,
+        task: &Task,
+        from: &FlowState,
+        intent: &Intent,
+        publisher: &Publisher,
+        letters: &DeadLetters,
+        order: &watch::Receiver<Order>,
+    ) -> Result<(), FlowError> {
+        let labels = [task.pipeline.as_str(), task.sink.name.as_str()];
+        let outcome = |outcome: &str| {
+            self.metrics.sink_commits.with_label_values(&[labels[0], labels[1], outcome]).inc();
+        };
+        if let Some(staged) = &intent.letters {
+            letters.publish(staged)?;
+        }
+        let mut order = order.clone();
+        let published = self.async_runtime.block_on(async {
+            tokio::select! {
+                published = publisher.publish(&intent.files) => published.map_err(FlowError::from),
+                // The intent stays; the next start completes it.
+                _ = order.wait_for(|order| *order == Order::Abandon) => Err(FlowError::new("stopped while publishing")),
+            }
+        });
+        if let Err(error) = published {
+            outcome("rejected");
+            return Err(error);
+        }
+        self.store.record_commit(task.key, from.committed, &intent.next)?;
+        outcome("ok");
+        let sum = |of: fn(&StagedFile) -> u64| intent.files.iter().map(of).sum::<u64>();
+        self.metrics.sink_files.with_label_values(&labels).inc_by(intent.files.len() as u64);
+        self.metrics.sink_rows.with_label_values(&labels).inc_by(sum(|f| f.rows));
+        self.metrics.sink_bytes.with_label_values(&labels).inc_by(sum(|f| f.size_bytes));
+        self.async_runtime.block_on(publisher.discard(&intent.files))?;
+        Ok(())
+    }
+}

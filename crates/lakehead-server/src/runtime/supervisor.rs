@@ -1,0 +1,344 @@
+//! Keeps one flow running for each statement of each pipeline that should exist.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use lakehead_decode::arrow_schema;
+use lakehead_disk::Disk;
+use lakehead_log::LocalLog;
+use lakehead_meta::{Catalog, FlowKey, FlowState, Store};
+use lakehead_model::resource::{Pipeline, Table};
+use lakehead_model::{Clock, Partition, PipelineId, Position, Random};
+use lakehead_sink::{MemoryBudget, Uploads};
+use lakehead_transform::{Source, Statement};
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::flow::{Flow, FlowError, Order, Shared, Task};
+use super::progress::Progress;
+use super::status::Statuses;
+use super::turnstile::Turnstile;
+use crate::control::Counters;
+use crate::metrics::Metrics;
+use crate::startup::EXIT_DISK_FAILED;
+use crate::storage::Storage;
+
+/// Waiting time before a failed flow begins again: doubles from the first to the last.
+const RETRY_FIRST: Duration = Duration::from_millis(500);
+const RETRY_LAST: Duration = Duration::from_secs(30);
+/// How long flows may take to commit what they have read when the server stops.
+const FINISH_SECONDS_MAX: u64 = 15;
+/// Threads of flows decode and encode with little recursion.
+const STACK_BYTES: usize = 8 << 20;
+
+/// What the runtime is made of.
+pub struct Runtime {
+    pub store: Arc<Store>,
+    pub log: LocalLog,
+    pub storage: Arc<Storage>,
+    pub memory: Arc<MemoryBudget>,
+    pub uploads: Uploads,
+    pub metrics: Metrics,
+    pub clock: Arc<dyn Clock>,
+    pub random: Arc<dyn Random>,
+    pub disk: Arc<dyn Disk>,
+    pub data_dir: std::path::PathBuf,
+    pub async_runtime: Handle,
+}
+
+struct Running {
+    order: watch::Sender<Order>,
+    thread: JoinHandle<()>,
+}
+
+/// Starts and stops flows as the catalog changes.
+pub struct Supervisor {
+    shared: Arc<Shared>,
+    running: BTreeMap<FlowKey, Running>,
+    /// Pipelines whose flows were told to finish because they were deleted.
+    leaving: HashMap<FlowKey, Running>,
+}
+
+impl Supervisor {
+    pub fn new(runtime: Runtime, statuses: Arc<Statuses>) -> Self {
+        let turns = std::thread::available_parallelism().map_or(1, usize::from);
+        let shared = Shared {
+            progress: Arc::new(Progress::new(runtime.log.clone())),
+            turnstile: Turnstile::new(turns),
+            statuses,
+            store: runtime.store,
+            log: runtime.log,
+            storage: runtime.storage,
+            memory: runtime.memory,
+            uploads: runtime.uploads,
+            metrics: runtime.metrics,
+            clock: runtime.clock,
+            random: runtime.random,
+            disk: runtime.disk,
+            data_dir: runtime.data_dir,
+            async_runtime: runtime.async_runtime,
+        };
+        Supervisor { shared: Arc::new(shared), running: BTreeMap::new(), leaving: HashMap::new() }
+    }
+
+    /// Follows the catalog until `stop` turns true, then lets the flows finish. Runs on a thread of its own.
+    pub fn run(mut self, mut stop: watch::Receiver<bool>) {
+        let mut changes = self.shared.store.watch();
+        let handle = self.shared.async_runtime.clone();
+        loop {
+            changes.borrow_and_update();
+            // The log's streams first: one that is made in between is then not taken for a deleted one.
+            let logged = self.shared.log.partitions();
+            let catalog = self.shared.store.catalog();
+            for (partition, _) in logged {
+                if !catalog.streams.contains_key(&partition.stream) {
+                    self.shared.log.forget(partition);
+                }
+            }
+            self.follow(&catalog);
+            let running = &self.running;
+            let is_entered = |p: &Pipeline| running.keys().any(|k| k.pipeline == p.id);
+            self.shared.progress.settle(&catalog, is_entered);
+            self.reap();
+            self.report(&catalog);
+            let stopping = handle.block_on(async {
+                tokio::select! {
+                    _ = stop.wait_for(|on| *on) => true,
+                    _ = changes.changed() => false,
+                    () = tokio::time::sleep(Duration::from_secs(1)) => false,
+                }
+            });
+            if stopping {
+                break;
+            }
+        }
+        self.finish_all();
+    }
+
+    fn follow(&mut self, catalog: &Catalog) {
+        let gone: Vec<_> =
+            self.running.keys().filter(|k| !catalog.pipelines.contains_key(&k.pipeline)).copied().collect();
+        for key in gone {
+            if let Some(running) = self.running.remove(&key) {
+                let _ = running.order.send(Order::Finish);
+                self.leaving.insert(key, running);
+            }
+        }
+        for pipeline in catalog.pipelines.values() {
+            if self.running.keys().any(|k| k.pipeline == pipeline.id) {
+                continue;
+            }
+            if let Err(FlowError { reason, .. }) = self.start(catalog, pipeline) {
+                tracing::error!(pipeline = %pipeline.name, %reason, "a pipeline cannot start");
+                self.shared.statuses.failed(FlowKey { pipeline: pipeline.id, statement: 0 }, reason);
+            }
+        }
+    }
+
+    fn start(&mut self, catalog: &Catalog, pipeline: &Pipeline) -> Result<(), FlowError> {
+        let statements = compile(catalog, pipeline, self.shared.now())?;
+        let mut tasks = Vec::new();
+        for (index, statement) in statements.into_iter().enumerate() {
+            let missing = |name: &str| FlowError::new(format!("`{name}` does not exist any more"));
+            let stream = catalog.streams.values().find(|s| s.name == statement.stream);
+            let stream = Arc::clone(stream.ok_or_else(|| missing(&statement.stream))?);
+            let sink = catalog.sinks.values().find(|s| s.name == statement.sink);
+            let sink = Arc::clone(sink.ok_or_else(|| missing(&statement.sink))?);
+            let key = FlowKey { pipeline: pipeline.id, statement: u32::try_from(index).unwrap_or(u32::MAX) };
+            tasks.push(Task { key, pipeline: pipeline.name.clone(), stream, sink, statement });
+        }
+        for task in tasks {
+            self.enter(&task)?;
+            let (order, orders) = watch::channel(Order::Run);
+            let (key, shared) = (task.key, Arc::clone(&self.shared));
+            let name = format!("flow-{}", task.pipeline);
+            let body = move || keep_running(&shared, &task, &orders);
+            let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body);
+            let thread = thread.map_err(|e| FlowError::new(format!("no thread: {e}")))?;
+            self.running.insert(key, Running { order, thread });
+        }
+        Ok(())
+    }
+
+    /// Creates the flow's record if it is new, at the oldest record the log retains, and makes the log keep what it needs.
+    fn enter(&self, task: &Task) -> Result<(), FlowError> {
+        let partition = Partition::first(task.stream.id);
+        let state = match self.shared.store.flow(task.key)? {
+            Some(record) => record.state,
+            None => {
+                let start = self.shared.log.oldest(partition);
+                let state = FlowState { committed: start, start, ..FlowState::default() };
+                self.shared.store.create_flow(task.key, &state)?;
+                state
+            }
+        };
+        self.shared.progress.enter(task.key, partition, state);
+        Ok(())
+    }
+
+    /// Takes leave of flows whose pipeline is gone and whose thread has ended.
+    fn reap(&mut self) {
+        let ended: Vec<_> =
+            self.leaving.iter().filter(|(_, r)| r.thread.is_finished()).map(|(key, _)| *key).collect();
+        for key in ended {
+            self.leaving.remove(&key);
+            self.shared.progress.leave(key);
+            self.shared.statuses.forget(key);
+            if let Err(error) =
+                lakehead_sink::clean_staging(self.shared.disk.as_ref(), &self.shared.staging_dir(key), &[])
+            {
+                tracing::warn!(%error, flow = %key, "staged files of a deleted pipeline stay");
+            }
+            if !self.leaving.keys().any(|k| k.pipeline == key.pipeline)
+                && let Err(error) = self.shared.store.delete_flows(key.pipeline)
+            {
+                tracing::error!(%error, flow = %key, "a deleted pipeline's record stays");
+            }
+        }
+    }
+
+    /// Brings the gauges up to date.
+    fn report(&self, catalog: &Catalog) {
+        let metrics = &self.shared.metrics;
+        let now = self.shared.clock.now();
+        for stream in catalog.streams.values() {
+            let partition = Partition::first(stream.id);
+            metrics
+                .log_oldest_position
+                .with_label_values(&[&stream.name])
+                .set(gauge(self.shared.log.oldest(partition).0));
+            metrics
+                .log_next_position
+                .with_label_values(&[&stream.name])
+                .set(gauge(self.shared.log.tail(partition).0));
+        }
+        let mut sums: BTreeMap<PipelineId, [i64; 7]> = BTreeMap::new();
+        for (key, reached) in self.shared.progress.all() {
+            let tail = self.shared.log.tail(reached.partition).max(reached.state.committed);
+            let s = reached.state;
+            let age = reached.oldest_uncommitted.map_or(0, |t| now.saturating_duration_since(t).as_secs());
+            let figures = [
+                tail.since(s.start),
+                s.delivered,
+                s.filtered,
+                s.dead_lettered,
+                s.lost,
+                tail.since(s.committed),
+                age,
+            ];
+            let sum = sums.entry(key.pipeline).or_default();
+            for (i, figure) in figures.into_iter().enumerate() {
+                sum[i] = if i == 6 { sum[i].max(gauge(figure)) } else { sum[i] + gauge(figure) };
+            }
+        }
+        let counters = sums.iter().map(|(id, &[accepted, delivered, filtered, dead_lettered, ..])| {
+            let count = |n: i64| u64::try_from(n).unwrap_or(0);
+            let counters = Counters {
+                accepted: count(accepted),
+                delivered: count(delivered),
+                filtered: count(filtered),
+                dead_lettered: count(dead_lettered),
+            };
+            (*id, counters)
+        });
+        self.shared.statuses.count(counters.collect());
+        for (id, [accepted, delivered, filtered, dead_lettered, lost, in_flight, age]) in sums {
+            let Some(pipeline) = catalog.pipelines.get(&id) else { continue };
+            let label = &[pipeline.name.as_str()];
+            metrics.pipeline_accepted.with_label_values(label).set(accepted);
+            metrics.pipeline_delivered.with_label_values(label).set(delivered);
+            metrics.pipeline_filtered.with_label_values(label).set(filtered);
+            metrics.pipeline_dead_lettered.with_label_values(label).set(dead_lettered);
+            metrics.pipeline_in_flight.with_label_values(label).set(in_flight);
+            metrics.pipeline_lost.with_label_values(label).set(lost);
+            let imbalance = accepted - delivered - filtered - dead_lettered - lost - in_flight;
+            metrics.ledger_imbalance.with_label_values(label).set(imbalance);
+            metrics.pipeline_oldest_uncommitted_age_seconds.with_label_values(label).set(age);
+            metrics
+                .pipeline_failing
+                .with_label_values(label)
+                .set(i64::from(self.shared.statuses.is_failing(id)));
+        }
+    }
+
+    fn finish_all(mut self) {
+        let all: Vec<_> = std::mem::take(&mut self.running)
+            .into_values()
+            .chain(self.leaving.drain().map(|(_, r)| r))
+            .collect();
+        for running in &all {
+            let _ = running.order.send(Order::Finish);
+        }
+        let began = self.shared.clock.monotonic();
+        let late = || self.shared.clock.monotonic() - began > Duration::from_secs(FINISH_SECONDS_MAX);
+        while !late() && all.iter().any(|r| !r.thread.is_finished()) {
+            self.shared.async_runtime.block_on(async { tokio::time::sleep(Duration::from_millis(20)).await });
+        }
+        for running in all {
+            let _ = running.order.send(Order::Abandon);
+            let _ = running.thread.join();
+        }
+    }
+}
+
+fn gauge(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+/// The pipeline's statements against the resources it names.
+fn compile(
+    catalog: &Catalog,
+    pipeline: &Pipeline,
+    now: lakehead_model::Timestamp,
+) -> Result<Vec<Statement>, FlowError> {
+    let named = |table: Table| pipeline.tables.iter().any(|t| t.table == table);
+    let sources: Vec<_> = catalog
+        .streams
+        .values()
+        .filter(|s| named(Table::Stream(s.id)))
+        .map(|s| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) })
+        .collect();
+    let sinks: Vec<_> =
+        catalog.sinks.values().filter(|s| named(Table::Sink(s.id))).map(|s| s.name.clone()).collect();
+    lakehead_transform::compile(&pipeline.sql, &sources, &sinks, now).map_err(|e| FlowError::new(e.message))
+}
+
+/// The life of a flow's thread: begin, run, and begin again after a failure.
+fn keep_running(shared: &Shared, task: &Task, orders: &watch::Receiver<Order>) {
+    let mut pause = RETRY_FIRST;
+    let mut reached = Position::ZERO;
+    loop {
+        let outcome = Flow::begin(shared, task, orders.clone()).and_then(|flow| {
+            shared.statuses.running(task.key);
+            flow.run()
+        });
+        let Err(FlowError { reason, is_fatal }) = outcome else { return };
+        if is_fatal {
+            // As with the log: what the disk was asked to keep may be gone, and asking again proves nothing.
+            tracing::error!(flow = %task.key, %reason, "fsync_failed");
+            std::process::exit(EXIT_DISK_FAILED);
+        }
+        if *orders.borrow() != Order::Run {
+            tracing::warn!(flow = %task.key, %reason, "a flow ended without committing; the log keeps what is missing");
+            return;
+        }
+        tracing::error!(flow = %task.key, pipeline = %task.pipeline, %reason, "a flow failed and begins again");
+        shared.statuses.failed(task.key, reason);
+        // A flow that got ahead since it last failed is not stuck: it starts over with short pauses.
+        let now = shared.store.flow(task.key).ok().flatten().map_or(reached, |r| r.state.committed);
+        pause = if now > reached { RETRY_FIRST } else { (pause * 2).min(RETRY_LAST) };
+        reached = now;
+        let mut orders = orders.clone();
+        shared.async_runtime.block_on(async {
+            tokio::select! {
+                () = tokio::time::sleep(pause) => {}
+                _ = orders.wait_for(|order| *order != Order::Run) => {}
+            }
+        });
+        if *orders.borrow() != Order::Run {
+            return;
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! From a configuration to a running server: the only file that knows all parts.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lakehead_disk::{Disk, SystemDisk};
+use lakehead_log::{Fatal, LocalLog};
+use lakehead_meta::{Identity, Store};
+use lakehead_model::{Clock, Random, SystemClock, SystemRandom};
+use lakehead_sink::{MemoryBudget, Uploads};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::access::Access;
+use crate::config::Config;
+use crate::front::Front;
+use crate::http::listener;
+use crate::ingest::Ingest;
+use crate::ingest::endpoints::Endpoints;
+use crate::metrics::Metrics;
+use crate::runtime::{Runtime, Statuses, Supervisor};
+use crate::storage::Storage;
+use crate::{environment, wiring};
+
+/// Exit code after a failed sync: nothing may be assumed about what was written, so the process must not go on.
+pub(crate) const EXIT_DISK_FAILED: i32 = 70;
+/// How long a load balancer gets to notice that the server is not ready any more.
+const NOTICE: Duration = Duration::from_millis(500);
+/// How long requests that have begun may take to finish when the server stops.
+const DRAIN_SECONDS_MAX: u64 = 8;
+
+/// Why the server did not start. `code` follows sysexits: 75 another process holds the data folder, 74 the disk, 78 the
+/// configuration, 70 anything else.
+#[derive(Debug)]
+pub struct StartError {
+    pub code: u8,
+    pub text: String,
+}
+
+impl std::fmt::Display for StartError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl std::error::Error for StartError {}
+
+fn failed(code: u8) -> impl Fn(String) -> StartError {
+    move |text| StartError { code, text }
+}
+
+/// A server that serves. [`Server::stop`] ends it in order.
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where clients reach it.
+    pub base_url: String,
+    pub identity: Identity,
+    log: LocalLog,
+    draining: watch::Sender<bool>,
+    closing: watch::Sender<bool>,
+    stopping: watch::Sender<bool>,
+    serving: JoinHandle<()>,
+    supervising: std::thread::JoinHandle<()>,
+}
+
+impl Server {
+    /// Opens everything and begins to serve.
+    ///
+    /// # Errors
+    /// [`StartError`] if anything cannot be opened; what was opened is closed again.
+    pub async fn start(config: Config) -> Result<Server, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::default());
+        let random: Arc<dyn Random> = Arc::new(SystemRandom);
+        let disk: Arc<dyn Disk> = Arc::new(SystemDisk);
+        let metrics = Metrics::default();
+        let data_dir = config.data_dir.clone();
+        disk.create_dir_all(&data_dir)
+            .map_err(|e| failed(74)(format!("cannot make the data folder `{}`: {e}", data_dir.display())))?;
+
+        let log = open_log(&config, &clock, &random, &disk, &metrics)?;
+        let meta = |e: lakehead_meta::Error| failed(74)(format!("metadata: {e}"));
+        let identity = Identity::open(&data_dir, disk.as_ref(), random.as_ref()).map_err(meta)?;
+        let store = Arc::new(Store::open(&data_dir, disk.as_ref(), Arc::clone(&random)).map_err(meta)?);
+        let storage = Arc::new(Storage::new(data_dir.join("buckets"), config.buckets.clone()));
+
+        let listener = TcpListener::bind(config.listen)
+            .await
+            .map_err(|e| failed(74)(format!("cannot listen on {}: {e}", config.listen)))?;
+        let address = listener.local_addr().map_err(|e| failed(74)(e.to_string()))?;
+        let base_url = config.base_url(address);
+        environment::note_url(&data_dir, &base_url).map_err(|e| failed(74)(format!("data folder: {e}")))?;
+
+        let (draining, drain) = watch::channel(false);
+        let (closing, close) = watch::channel(false);
+        let (stopping, stop) = watch::channel(false);
+        let statuses = Arc::new(Statuses::default());
+        let supervisor = Supervisor::new(
+            Runtime {
+                store: Arc::clone(&store),
+                log: log.clone(),
+                storage: Arc::clone(&storage),
+                memory: Arc::new(MemoryBudget::new(config.sinks.buffer_bytes_max)),
+                uploads: Uploads::default(),
+                metrics: metrics.clone(),
+                clock: Arc::clone(&clock),
+                random: Arc::clone(&random),
+                disk: Arc::clone(&disk),
+                data_dir,
+                async_runtime: tokio::runtime::Handle::current(),
+            },
+            Arc::clone(&statuses),
+        );
+        let supervising = std::thread::Builder::new()
+            .name("supervisor".into())
+            .spawn(move || supervisor.run(stop))
+            .map_err(|e| failed(70)(format!("no thread: {e}")))?;
+
+        let ingest = Ingest::new(
+            log.clone(),
+            Endpoints::new(Arc::clone(&store), metrics.clone()),
+            Arc::new(Access::new(identity.clone())),
+            config.ingest.in_flight_bytes_max,
+            &config.ingest_domain,
+            Arc::clone(&clock),
+            metrics.clone(),
+            drain.clone(),
+        );
+        let control = wiring::control(store, storage, statuses, clock, random, &identity);
+        let api = wiring::api(control, &identity, &base_url);
+        let front = Arc::new(Front::new(ingest, api, log.clone(), metrics, drain));
+        let serving = tokio::spawn(listener::serve(listener, config.ingest.connections_max, close, front));
+        tracing::info!(%address, "ready");
+        Ok(Server { address, base_url, identity, log, draining, closing, stopping, serving, supervising })
+    }
+
+    /// Ends in order: not ready, requests answered, pipelines committed, log synced. At most 30 seconds.
+    pub async fn stop(self) {
+        tracing::info!("stopping");
+        let _ = self.draining.send(true);
+        tokio::time::sleep(NOTICE).await;
+        let _ = self.closing.send(true);
+        let mut serving = self.serving;
+        if tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), &mut serving).await.is_err() {
+            tracing::warn!("some requests did not end in time; their connections are closed");
+            serving.abort();
+        }
+        let _ = self.stopping.send(true);
+        let (supervising, log) = (self.supervising, self.log);
+        let closed = tokio::task::spawn_blocking(move || {
+            let _ = supervising.join();
+            log.close();
+        });
+        match closed.await {
+            Ok(()) => tracing::info!("stopped"),
+            Err(error) => tracing::error!(%error, "stopping failed"),
+        }
+    }
+}
+
+fn open_log(
+    config: &Config,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+    disk: &Arc<dyn Disk>,
+    metrics: &Metrics,
+) -> Result<LocalLog, StartError> {
+    let syncs = metrics.log_fsync_seconds.clone();
+    let seams = lakehead_log::Seams {
+        clock: Arc::clone(clock),
+        random: Arc::clone(random),
+        disk: Arc::clone(disk),
+        on_fatal: Arc::new(log_failed),
+        on_sync: Arc::new(move |duration| syncs.observe(duration.as_secs_f64())),
+    };
+    let settings = lakehead_log::Settings {
+        segment_bytes: config.log.segment_bytes,
+        quota_bytes: config.log.quota_bytes,
+        retention: Duration::from_secs(config.log.retention_seconds),
+        ..lakehead_log::Settings::new(config.data_dir.join("log"))
+    };
+    let (log, report) = LocalLog::open(settings, seams).map_err(|e| {
+        let code = if e.kind == lakehead_log::ErrorKind::Locked { 75 } else { 74 };
+        failed(code)(format!("log: {e}"))
+    })?;
+    tracing::info!(?report, "log opened");
+    Ok(log)
+}
+
+/// The disk did not keep what it was given. Acknowledging anything more would be a lie, and asking again proves nothing.
+fn log_failed(fatal: &Fatal) {
+    tracing::error!(path = %fatal.path.display(), operation = fatal.operation, error = %fatal.error, "fsync_failed");
+    std::process::exit(EXIT_DISK_FAILED);
+}

@@ -1,0 +1,70 @@
+//! Where buckets are: a bucket's name stands for a folder or for an S3 bucket, as the configuration says.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use lakehead_model::resource::Credentials;
+use lakehead_model::{Secret, name};
+use lakehead_sink::{Bucket, S3Bucket};
+
+use crate::config;
+
+/// The map from bucket names to places.
+#[derive(Debug)]
+pub struct Storage {
+    /// Buckets that the configuration does not name are folders in here.
+    root: PathBuf,
+    mapped: BTreeMap<String, config::Bucket>,
+}
+
+impl Storage {
+    pub fn new(root: PathBuf, mapped: BTreeMap<String, config::Bucket>) -> Self {
+        Storage { root, mapped }
+    }
+
+    /// The folder of a bucket that is kept on local disk.
+    pub fn folder(&self, bucket: &str) -> Option<PathBuf> {
+        match self.mapped.get(bucket) {
+            None => Some(self.root.join(bucket)),
+            Some(place) => place.path.clone(),
+        }
+    }
+
+    /// Buckets that the configuration names.
+    pub fn configured(&self) -> impl Iterator<Item = &str> {
+        self.mapped.keys().map(String::as_str)
+    }
+
+    /// The place of `bucket`. Credentials of the configuration win over those that were given with a sink.
+    ///
+    /// # Errors
+    /// A text for the pipeline's failure reason.
+    pub fn locate(&self, bucket: &str, given: Option<&Credentials>) -> Result<Bucket, String> {
+        name::check_bucket("config.bucket", bucket).map_err(|e| e.to_string())?;
+        if let Some(root) = self.folder(bucket) {
+            return Ok(Bucket::Local { root });
+        }
+        let place = &self.mapped[bucket];
+        let (access_key_id, secret) = match (&place.access_key_id, &place.secret_access_key, given) {
+            (Some(id), Some(secret), _) => (id.clone(), secret.clone()),
+            (_, _, Some(given)) => {
+                (given.access_key_id.reveal().to_owned(), Secret::new(given.secret_access_key.reveal()))
+            }
+            _ => {
+                return Err(format!(
+                    "bucket `{bucket}` has no credentials, neither configured nor given with the sink"
+                ));
+            }
+        };
+        Ok(Bucket::S3(S3Bucket {
+            endpoint: place.endpoint.clone().unwrap_or_default(),
+            region: place.region.clone().unwrap_or_else(|| "auto".into()),
+            bucket: place.bucket.clone().unwrap_or_else(|| bucket.to_owned()),
+            access_key_id,
+            secret,
+            path_style: true,
+            // The operator wrote the endpoint; a store on the same network often has no TLS.
+            allow_http: true,
+        }))
+    }
+}

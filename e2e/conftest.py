@@ -1,0 +1,74 @@
+"""Fixtures: a server per test, one S3 store for all of them. A failing test prints its server's last words."""
+
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from lakehead import BINARY, Server  # noqa: E402
+from seaweed import Seaweed  # noqa: E402
+
+
+def pytest_configure():
+    if not BINARY.exists():
+        pytest.exit(f"{BINARY} does not exist: build it, or name it in LAKEHEAD_BIN", returncode=2)
+
+
+@pytest.fixture
+def folder():
+    """A folder of the test's own, gone afterwards."""
+    with tempfile.TemporaryDirectory(prefix="lakehead-e2e-") as path:
+        yield Path(path)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = yield
+    if call.when == "call" and report.failed:
+        for server in getattr(item, "servers", []):
+            report.sections.append(("the server's log", server.process.tail() if server.process else "not started"))
+    return report
+
+
+@pytest.fixture
+def make_server(request, folder):
+    """Makes servers that end with the test."""
+    request.node.servers = []
+
+    def make(configuration: str = "", name: str = "server") -> Server:
+        server = Server(folder / name, configuration)
+        request.node.servers.append(server)
+        return server
+
+    yield make
+    for server in request.node.servers:
+        if server.process:
+            server.process.kill()
+    # Whatever the test looked at: no thread of the server may have panicked.
+    panics = [line for s in request.node.servers if s.process for line in s.output.read_text().splitlines() if "panicked at" in line]
+    assert not panics, panics
+
+
+@pytest.fixture
+def server(make_server) -> Server:
+    return make_server().start()
+
+
+@pytest.fixture(scope="session")
+def seaweed():
+    with tempfile.TemporaryDirectory(prefix="lakehead-e2e-s3-") as path:
+        store = Seaweed(Path(path))
+        yield store
+        # SIGTERM would drain for 25 s; nothing of it is needed any more.
+        store.process.kill()
+
+
+@pytest.fixture(scope="session")
+def clients() -> Path:
+    """The folder with the official clients."""
+    install = Path(__file__).parent / "install.sh"
+    return Path(subprocess.run([install], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())

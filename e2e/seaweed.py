@@ -1,0 +1,84 @@
+"""A real S3 store (SeaweedFS) on loopback ports of its own."""
+
+import json
+import os
+import sys
+from pathlib import Path
+
+from pyarrow import fs
+
+from processes import Process, free_port, wait_until
+
+ACCESS_KEY_ID = "LAKEHEADTESTKEY"
+SECRET_ACCESS_KEY = "a-secret-of-the-tests-0123456789"
+
+
+class Seaweed:
+    def __init__(self, folder: Path):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "data").mkdir(exist_ok=True)
+        identities = folder / "s3.json"
+        identities.write_text(json.dumps({"identities": [{
+            "name": "tests",
+            "credentials": [{"accessKey": ACCESS_KEY_ID, "secretKey": SECRET_ACCESS_KEY}],
+            "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+        }]}))
+        self.port = free_port()
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        weed = Path(sys.executable).parent / "weed"
+        data = folder / "data"
+        self.process = Process([
+            weed, "-logtostderr=true", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+            f"-master.port={free_port()}", "-master.telemetry=false", "-master.volumeSizeLimitMB=256",
+            "-volume.max=100", f"-volume.port={free_port()}", "-filer=true", f"-filer.port={free_port()}",
+            "-s3=true", f"-s3.port={self.port}", "-s3.ip.bind=127.0.0.1", f"-s3.config={identities}",
+            "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
+            f"-s3.localSocket={data}/s3.sock", f"-filer.localSocket={data}/filer.sock",
+        ], folder / "seaweed.log", {"HOME": str(folder), "PATH": os.environ["PATH"]})
+        self.files = fs.S3FileSystem(
+            access_key=ACCESS_KEY_ID, secret_key=SECRET_ACCESS_KEY, endpoint_override=self.endpoint,
+            scheme="http", region="us-east-1", allow_bucket_creation=True,
+        )
+
+        def answers():
+            if not self.process.running():
+                raise AssertionError(f"SeaweedFS ended:\n{self.process.tail()}")
+            try:
+                self.create_bucket("first")
+                with self.files.open_output_stream("first/probe") as out:
+                    out.write(b"probe")
+                return True
+            except OSError:
+                return False
+
+        wait_until("SeaweedFS takes objects", 60, answers, every=0.3)
+
+    def create_bucket(self, name: str):
+        """Creates it and writes once: the first write into a new bucket may take seconds."""
+        self.files.create_dir(name)
+        with self.files.open_output_stream(f"{name}/.warm") as out:
+            out.write(b"x")
+        self.files.delete_file(f"{name}/.warm")
+
+    def configuration(self, bucket: str) -> str:
+        """The section of the server's configuration file that maps `bucket` here."""
+        return (
+            f"[buckets.{bucket}]\nendpoint = \"{self.endpoint}\"\nregion = \"us-east-1\"\nbucket = \"{bucket}\"\n"
+            f"access_key_id = \"{ACCESS_KEY_ID}\"\nsecret_access_key = \"{SECRET_ACCESS_KEY}\"\n"
+        )
+
+    def keys(self, bucket: str) -> list[str]:
+        found = self.files.get_file_info(fs.FileSelector(bucket, recursive=True))
+        return sorted(f.path.removeprefix(f"{bucket}/") for f in found if f.type == fs.FileType.File)
+
+    def download(self, bucket: str, into: Path) -> list[Path]:
+        """Copies every object of the bucket; the copies' paths."""
+        copies = []
+        for key in self.keys(bucket):
+            copy = into / key
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            if not copy.exists():
+                with self.files.open_input_stream(f"{bucket}/{key}") as source:
+                    copy.write_bytes(source.read())
+            copies.append(copy)
+        return copies
