@@ -81,33 +81,39 @@ impl Decoder {
     /// # Errors
     /// Why the record does not fit. Nothing of it stays.
     pub fn push(&mut self, record: &[u8]) -> Result<(), Reject> {
-        if simdutf8::basic::from_utf8(record).is_err() {
-            return Err(Reject::not_json("the record is not UTF-8"));
+        match u32::try_from(record.len()) {
+            Ok(end) => self.push_within(record, (0, end)),
+            Err(_) => Err(Reject::not_json("the record has more than 4 GiB")),
         }
-        self.push_at(record, 0, record.len())
+    }
+
+    /// Takes one record of a body, as framing found it. Faster than [`Decoder::push`]: bytes behind the record may be looked
+    /// at (never taken), so that its last ones need no special care.
+    ///
+    /// # Errors
+    /// As [`Decoder::push`].
+    pub fn push_within(&mut self, body: &[u8], (start, end): Bounds) -> Result<(), Reject> {
+        let (start, end) = (start as usize, end as usize);
+        match body.get(start..end) {
+            None => Err(Reject::not_json("the record lies outside of its body")),
+            Some(record) if simdutf8::basic::from_utf8(record).is_err() => {
+                Err(Reject::not_json("the record is not UTF-8"))
+            }
+            // What reading may take from behind a broken record is dropped with it: its end is not where it should be.
+            Some(_) => self.push_at(body, start, end),
+        }
     }
 
     /// Takes the records of a body, as framing found them. Tells of each that does not fit its index in `bounds` and why.
-    /// Faster than pushing them one by one.
     pub fn push_body(&mut self, body: &[u8], bounds: &[Bounds], mut rejected: impl FnMut(usize, Reject)) {
-        let valid = simdutf8::basic::from_utf8(body).is_ok();
-        for (index, (start, end)) in bounds.iter().enumerate() {
-            let (start, end) = (*start as usize, *end as usize);
-            let pushed = if start > end || end > body.len() {
-                Err(Reject::not_json("the record lies outside of its body"))
-            } else if valid {
-                // Reading may go on behind a broken record; the end of what was read is compared with `end` then.
-                self.push_at(body, start, end)
-            } else {
-                self.push(&body[start..end])
-            };
-            if let Err(reject) = pushed {
+        for (index, bounds) in bounds.iter().enumerate() {
+            if let Err(reject) = self.push_within(body, *bounds) {
                 rejected(index, reject);
             }
         }
     }
 
-    /// Takes the record from `start` to `end` of `input`, which is UTF-8.
+    /// Takes the record from `start` to `end` of `input`, which is UTF-8 there.
     fn push_at(&mut self, input: &[u8], start: usize, end: usize) -> Result<(), Reject> {
         let length = end - start;
         if self.bytes + length > BATCH_BYTES_MAX {
