@@ -15,7 +15,7 @@ fn plainly_written_floats_are_the_nearest_whatever_their_length() {
         if point > 0 && point < text.len() {
             text.insert(point, '.');
         }
-        let sign = if random.u64() % 2 == 0 { "-" } else { "" };
+        let sign = if random.u64().is_multiple_of(2) { "-" } else { "" };
         let text = format!("{sign}{text}");
         let wanted: f64 = text.parse().unwrap();
         assert_eq!(float64(text.as_bytes()).unwrap().to_bits(), wanted.to_bits(), "{text}");
