@@ -117,10 +117,8 @@ impl Order {
         if let Some(place) = place {
             *guess = place + 1;
         }
-        if self.guesses == 0
-            && self.met.len() < self.expected.len() + STRANGERS_MAX
-            && (field.is_some() || name.len() <= STRANGER_BYTES_MAX)
-        {
+        let room = self.met.len() < self.expected.len() + STRANGERS_MAX;
+        if self.guesses == 0 && room && (field.is_some() || name.len() <= STRANGER_BYTES_MAX) {
             self.met.push(Expected::new(name, field));
         }
         let colon = skip_white(input, end);
