@@ -68,7 +68,7 @@ impl Batch {
             let index = piece.next_record;
             let origin = origin(frame, index);
             self.bytes += origin.record.len();
-            if let Err(reject) = self.decoder.push(origin.record) {
+            if let Err(reject) = self.decoder.push_within(&frame.body, frame.records.as_slice()[index]) {
                 piece.rejected.push(index);
                 on_reject(origin, &reject)?;
             }

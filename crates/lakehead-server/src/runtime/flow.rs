@@ -193,6 +193,8 @@ impl<'a> Flow<'a> {
                 let _turn = shared.turnstile.enter();
                 self.read()?
             };
+            // An idle writer gives memory back when others need it.
+            self.writer.relieve()?;
             if self.writer.must_roll().is_some() || self.letters.is_full() || self.is_quietly_behind() {
                 self.hand_on()?;
                 self.commit()?;
