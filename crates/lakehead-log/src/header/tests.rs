@@ -6,7 +6,7 @@ use super::*;
 fn header(id: u64, partitions: u32) -> SegmentHeader {
     let standing = |i: u32| Standing {
         partition: Partition { stream: StreamId(u128::from(i) << 100), index: i },
-        forgotten: i % 3 == 0,
+        forgotten: i.is_multiple_of(3),
         tail: Position(u64::from(i) << 32),
         oldest: Position(u64::from(i)),
         last_time: Timestamp(i64::from(i) - 5),

@@ -10,7 +10,7 @@ proptest! {
             if byte == 0 { pages.push_zeros(count) } else { pages.push(&vec![byte; count]) }
             expected.resize(expected.len() + count, byte);
             prop_assert_eq!(pages.get(0..pages.len()), &expected[..]);
-            prop_assert!(pages.len() == 0 || pages.get(0..1).as_ptr() as usize % PAGE_BYTES == 0);
+            prop_assert!(pages.len() == 0 || (pages.get(0..1).as_ptr() as usize).is_multiple_of(PAGE_BYTES));
         }
         let end = expected.len();
         pages.push_zeros(100);

@@ -29,7 +29,9 @@ fn after_a_failed_sync_nothing_is_acknowledged_and_the_server_is_told_once() {
     let whole_run = {
         let bed = SimBed::new(SimDisk::new(), 64);
         let (log, _) = bed.open();
-        (0..12).for_each(|i| drop(store(&log, append(1, i, 1, 20_000)).unwrap()));
+        for i in 0..12 {
+            store(&log, append(1, i, 1, 20_000)).unwrap();
+        }
         log.close();
         bed.disk.syncs()
     };
@@ -232,7 +234,9 @@ fn a_wall_clock_that_jumps_ahead_while_the_log_is_open_trims_nothing() {
     bed.seams.clock = clock.clone();
     let (log, _) = bed.open();
     log.set_readers(partition(1), false);
-    (0..20).for_each(|i| drop(store(&log, append(1, i, 1, 20_000)).unwrap()));
+    for i in 0..20 {
+        store(&log, append(1, i, 1, 20_000)).unwrap();
+    }
     clock.0.store(10 * 365 * 24 * 3_600_000_000, Ordering::Relaxed);
     log.tidy();
     assert_eq!(log.oldest(partition(1)), Position(0));

@@ -28,7 +28,9 @@ fn timed(segments: u64) -> Timed {
 }
 
 fn fill(log: &LocalLog, n: u128, appends: u64) {
-    (0..appends).for_each(|i| drop(store(log, append(n, i, 1, 20_000)).expect("stored")));
+    for i in 0..appends {
+        store(log, append(n, i, 1, 20_000)).expect("stored");
+    }
 }
 
 #[test]
