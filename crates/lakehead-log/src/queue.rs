@@ -16,7 +16,8 @@ use crate::error::AppendError;
 use crate::partition::PartitionState;
 use crate::records::Records;
 
-pub(crate) type Outcome = Result<Range<Position>, AppendError>;
+/// What became of an append: its positions, once they are durable.
+pub type Outcome = Result<Range<Position>, AppendError>;
 
 /// An append that waits, and whom to tell.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 mod append_and_read;
 mod bed;
+mod conform;
 mod crash;
 mod damage;
 mod faults;
