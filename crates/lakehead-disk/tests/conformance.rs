@@ -9,19 +9,19 @@ use lakehead_disk::sim::{Keep, SimDisk};
 use lakehead_disk::{Disk, PAGE_BYTES, SystemDisk};
 
 fn on_each_disk(test: impl Fn(&dyn Disk, &Path)) {
-    let dir = tempfile::tempdir().unwrap();
+    let dir = tempfile::tempdir().expect("works");
     test(&SystemDisk, dir.path());
     test(&SimDisk::new(), Path::new("/sim"));
 }
 
 fn write(disk: &dyn Disk, path: &Path, text: &[u8]) {
-    disk.create(path).unwrap().write_at(&[IoSlice::new(text)], 0).unwrap();
+    disk.create(path).expect("works").write_at(&[IoSlice::new(text)], 0).expect("works");
 }
 
 fn read(disk: &dyn Disk, path: &Path) -> Vec<u8> {
-    let file = disk.open(path).unwrap();
+    let file = disk.open(path).expect("works");
     let mut buf = vec![0; 1 << 16];
-    let n = file.read_at(&mut buf, 0).unwrap();
+    let n = file.read_at(&mut buf, 0).expect("works");
     buf.truncate(n);
     buf
 }
@@ -123,9 +123,9 @@ fn a_lock_is_held_by_one_until_it_is_dropped() {
 fn sim_with(synced: &[u8], unsynced: &[u8]) -> (SimDisk, PathBuf) {
     let (disk, path) = (SimDisk::new(), PathBuf::from("/sim/a"));
     write(&disk, &path, synced);
-    disk.open(&path).unwrap().sync_data().unwrap();
-    disk.sync_dir(Path::new("/sim")).unwrap();
-    disk.open(&path).unwrap().write_at(&[IoSlice::new(unsynced)], 0).unwrap();
+    disk.open(&path).expect("works").sync_data().expect("works");
+    disk.sync_dir(Path::new("/sim")).expect("works");
+    disk.open(&path).expect("works").write_at(&[IoSlice::new(unsynced)], 0).expect("works");
     (disk, path)
 }
 

@@ -26,6 +26,8 @@
 
 mod chain;
 mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod floor;
 mod frame;
@@ -42,6 +44,7 @@ mod recent;
 mod records;
 mod recovery;
 mod scan;
+mod seam;
 mod segment;
 mod settings;
 mod shared;
@@ -55,8 +58,10 @@ pub use error::{AppendError, Error, ErrorKind, Fatal};
 pub use frame::Frame;
 pub use index::Lost;
 pub use log::{Append, LocalLog};
+pub use queue::Outcome;
 pub use reader::{Batch, Reader};
 pub use records::Records;
 pub use recovery::RecoveryReport;
+pub use seam::Log;
 pub use settings::{QUOTA_SEGMENTS_MIN, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Seams, Settings};
 pub use stats::Stats;

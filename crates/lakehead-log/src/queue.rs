@@ -24,7 +24,8 @@ const CROWD_MIN: usize = 8;
 /// A group with this much to write does not wait.
 const COMPANY_BYTES_MAX: usize = 128 << 10;
 
-pub(crate) type Outcome = Result<Range<Position>, AppendError>;
+/// What became of an append: its positions, once they are durable.
+pub type Outcome = Result<Range<Position>, AppendError>;
 
 /// An append that waits, and whom to tell.
 #[derive(Debug)]

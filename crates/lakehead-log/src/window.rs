@@ -1,6 +1,7 @@
 //! Reading a segment file front to back in large pieces, without copying frames out of them.
 
 use std::io;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -27,11 +28,17 @@ impl Window {
 
     /// Up to `len` bytes at `at`, fewer at the end of the file. If they have to be read, at least `ahead` are.
     pub(crate) fn get(&mut self, at: u32, len: usize, ahead: usize) -> io::Result<Bytes> {
+        let range = self.load(at, len, ahead)?;
+        Ok(self.bytes.slice(range))
+    }
+
+    /// Makes sure that these bytes are in the buffer, as far as the file has them; where they are there.
+    fn load(&mut self, at: u32, len: usize, ahead: usize) -> io::Result<Range<usize>> {
         let known = at.checked_sub(self.start).map(|skip| skip as usize);
         if let Some(skip) = known
             && skip + len <= self.len
         {
-            return Ok(self.bytes.slice(skip..skip + len));
+            return Ok(skip..skip + len);
         }
         // The buffer is used again if no frame holds on to it.
         let wanted = len.max(ahead);
@@ -42,14 +49,14 @@ impl Window {
         self.len = 0;
         let read = self.file.read_at(&mut buf[..wanted], u64::from(at))?;
         (self.start, self.len, self.bytes) = (at, read, buf.freeze());
-        Ok(self.bytes.slice(..len.min(read)))
+        Ok(0..len.min(read))
     }
 
     /// The frame header at `at`, if there is a valid one whose frame ends by `limit`.
     pub(crate) fn header(&mut self, at: u32, limit: u32, ahead: usize) -> io::Result<Option<FrameHeader>> {
         let left = limit.saturating_sub(at) as usize;
-        let bytes = self.get(at, HEADER_BYTES.min(left), ahead.min(left))?;
-        Ok(FrameHeader::decode(&bytes, self.log_id, self.segment, at, limit))
+        let range = self.load(at, HEADER_BYTES.min(left), ahead.min(left))?;
+        Ok(FrameHeader::decode(&self.bytes[range], self.log_id, self.segment, at, limit))
     }
 
     /// What stands behind `header` up to the end of its frame; short if the file is.

@@ -179,8 +179,8 @@ fn what_is_read_from_memory_and_what_is_read_from_the_disk_are_the_same() {
         bed.settings.recent_bytes_max = recent_bytes_max;
         let (log, _) = bed.open();
         let waiting: Vec<_> = all.iter().map(|a| log.submit(a.clone()).unwrap()).collect();
-        for w in waiting {
-            w.blocking_recv().unwrap().unwrap();
+        for answer in waiting {
+            answer.blocking_recv().unwrap().unwrap();
         }
         for n in 0..3 {
             let read = read_all(&log, n, 30_000);

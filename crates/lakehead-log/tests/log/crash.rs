@@ -169,7 +169,13 @@ fn a_crash_at_any_call_keeps_every_answered_append_and_no_part_of_another() {
     let calls = calls();
     for call in 1..=calls {
         let keep = if call % 2 == 0 { Keep::All } else { Keep::Process };
-        crash_and_check(call, 0, &[Keep::Synced, Keep::Random(call), keep]);
+        let mut keeps = vec![Keep::Synced, Keep::Random(call), keep];
+        if call < 40 {
+            // Where the log begins, there is nothing before it to recover from.
+            keeps.push(Keep::Process);
+            keeps.extend((0..8).map(|seed| Keep::Random(1000 * call + seed)));
+        }
+        crash_and_check(call, 0, &keeps);
     }
 }
 

@@ -40,7 +40,7 @@ impl Sample {
         for i in 0..40_u64 {
             let n = u128::from(i * 7 % 5 % 3);
             let append = append(n, i, 1 + i as usize % 4, [30, 700, 5000, 300][(i % 4) as usize]);
-            let range = store(&log, append.clone()).unwrap();
+            let range = store(&log, append.clone()).expect("works");
             by_stream.entry(n).or_default().extend(expected(range.start.0, &append));
             frames.push((n, range.start.0, range.end.0, append.body));
         }
@@ -116,7 +116,7 @@ fn read_and_check(log: &LocalLog, sample: &Sample, context: &str) -> Outcome {
         let mut next = log.oldest(partition(n)).0;
         let (mut served, mut lost) = (Vec::new(), Vec::new());
         loop {
-            let batch = reader.read(3000).unwrap();
+            let batch = reader.read(3000).expect("works");
             if batch.frames.is_empty() && batch.lost.is_empty() {
                 break;
             }
@@ -150,7 +150,7 @@ fn goes_on(log: &LocalLog, context: &str) {
         let tail = log.tail(partition(n));
         let range = store(log, append(n, 9999, 2, 50));
         assert_eq!(range, Ok(tail..tail.plus(2)), "{context}");
-        let frames = log.read(partition(n), tail, 1).unwrap();
+        let frames = log.read(partition(n), tail, 1).expect("works");
         assert_eq!(records(&frames[0]), expected(tail.0, &append(n, 9999, 2, 50)), "{context}");
     }
 }
@@ -168,14 +168,15 @@ fn flip_bits(closed: bool) {
     for _ in 0..rounds(400) {
         let path = &used[(random.u64() % used.len() as u64) as usize];
         let content = sample.bed.disk.content(path);
-        let last = content.iter().rposition(|&b| b != 0).unwrap() as u64;
+        let last = content.iter().rposition(|&b| b != 0).expect("works") as u64;
         let bit = random.u64() % (last * 8);
         let (byte, mask) = ((bit / 8) as usize, 1 << (bit % 8));
         let context = format!("{}: byte {byte}, mask {mask}", path.display());
         let bed = sample.damaged(path, |content| content[byte] ^= mask);
         let (log, _) = open(&bed, &context);
         let outcome = read_and_check(&log, &sample, &context);
-        let (newest, newest_end) = (path == used.last().unwrap(), sample.frames.last().unwrap());
+        let (newest, newest_end) =
+            (path == used.last().expect("works"), sample.frames.last().expect("works"));
         match sample.frame_at(path, byte) {
             // The last frame of a log that was not closed can not be told from a torn one.
             Some(frame) if !closed && newest && frame == newest_end => {
@@ -216,7 +217,7 @@ fn read_lost(log: &LocalLog) -> Vec<(u128, u64)> {
     for n in 0..STREAMS {
         let mut reader = log.reader(partition(n), log.oldest(partition(n)));
         loop {
-            let batch = reader.read(1 << 20).unwrap();
+            let batch = reader.read(1 << 20).expect("works");
             if batch.frames.is_empty() && batch.lost.is_empty() {
                 break;
             }

@@ -4,6 +4,7 @@
 
 mod append_and_read;
 mod bed;
+mod conform;
 mod crash;
 mod damage;
 mod faults;
