@@ -49,7 +49,7 @@ fn main() {
     );
     for case in cases().into_iter().filter(|c| c.name.contains(&filter)) {
         let rows = if case.raw { &raw } else { &batches };
-        let (file, spent) = (0..3)
+        let (file, spent) = (0..7)
             .map(|_| run(dir.path(), &case.format, rows))
             .min_by(|a, b| a.1.all.total_cmp(&b.1.all))
             .unwrap();
