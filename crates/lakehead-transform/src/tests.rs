@@ -124,6 +124,7 @@ fn names_are_found_without_case_when_that_is_unambiguous() {
 
 #[test]
 fn refusals_name_what_is_wrong() {
+    let mut wrong = Vec::new();
     for (sql, expected) in [
         ("", "empty"),
         ("SELECT 1", "`SELECT` is not allowed"),
@@ -135,7 +136,7 @@ fn refusals_name_what_is_wrong() {
         ("INSERT INTO out SELECT * FROM a.b.orders", "not the name of a stream"),
         ("INSERT INTO out SELECT missing FROM orders", "missing"),
         ("INSERT INTO out SELECT nosuch(id) FROM orders", "nosuch"),
-        ("INSERT INTO out SELECT id FROM orders WHERE id", "WHERE"),
+        ("INSERT INTO out SELECT id FROM orders WHERE id", "non-boolean predicate"),
         ("INSERT INTO out SELECT count(*) FROM orders", "count"),
         ("INSERT INTO out SELECT status FROM orders GROUP BY status", "GROUP BY"),
         ("INSERT INTO out SELECT DISTINCT id FROM orders", "DISTINCT"),
@@ -157,11 +158,11 @@ fn refusals_name_what_is_wrong() {
         ),
     ] {
         let message = refused(sql);
-        assert!(
-            message.to_lowercase().contains(&expected.to_lowercase()),
-            "{sql}\n  said: {message}\n  expected: {expected}"
-        );
+        if !message.to_lowercase().contains(&expected.to_lowercase()) {
+            wrong.push(format!("{sql}\n  said: {message}\n  expected: {expected}"));
+        }
     }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
 #[test]
