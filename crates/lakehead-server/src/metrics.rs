@@ -2,6 +2,9 @@
 //!
 //! Labels are resource names and short words only, so their number is bounded by the resource limits.
 
+use std::sync::Arc;
+
+use parking_lot::{Mutex, MutexGuard};
 use prometheus::{
     Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
@@ -15,6 +18,8 @@ const LATENCY_BUCKETS: &[f64] =
 #[derive(Debug, Clone)]
 pub struct Metrics {
     registry: Registry,
+    /// Held while figures that belong together change, and while a scrape is taken.
+    together: Arc<Mutex<()>>,
     /// Ingest requests by answer. `{code}`
     pub ingest_requests: IntCounterVec,
     /// Records acknowledged. `{stream}`
@@ -176,17 +181,47 @@ impl Default for Metrics {
                 "Commits by outcome.",
                 &["pipeline", "sink", "outcome"],
             ),
+            together: Arc::default(),
             registry: b.0,
         }
     }
 }
 
 impl Metrics {
+    /// While this is held, no scrape is taken: one that shows half of a ledger would not balance.
+    pub fn together(&self) -> MutexGuard<'_, ()> {
+        self.together.lock()
+    }
+
     /// The text that a scrape gets.
     pub fn render(&self) -> String {
+        let _together = self.together();
         let mut text = Vec::new();
         // Writing into a Vec cannot fail, and metrics that cannot be encoded would be a bug of the library.
         let _ = TextEncoder::new().encode(&self.registry.gather(), &mut text);
         String::from_utf8(text).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_scrape_waits_for_figures_that_change_together() {
+        let metrics = Metrics::default();
+        let guard = metrics.together();
+        metrics.pipeline_accepted.with_label_values(&["p"]).set(2);
+        let (sender, scraped) = std::sync::mpsc::channel();
+        let scraper = metrics.clone();
+        std::thread::spawn(move || sender.send(scraper.render()));
+        assert!(scraped.recv_timeout(Duration::from_millis(100)).is_err(), "half of a ledger was shown");
+        metrics.pipeline_delivered.with_label_values(&["p"]).set(2);
+        drop(guard);
+        let text = scraped.recv_timeout(Duration::from_secs(10)).unwrap();
+        assert!(text.contains("lakehead_pipeline_records_in_total{pipeline=\"p\"} 2"), "{text}");
+        assert!(text.contains("lakehead_pipeline_records_out_total{pipeline=\"p\"} 2"), "{text}");
     }
 }

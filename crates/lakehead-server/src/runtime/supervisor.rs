@@ -202,6 +202,7 @@ impl Supervisor {
     /// Brings the gauges up to date.
     fn report(&self, catalog: &Catalog) {
         let metrics = &self.shared.metrics;
+        let _together = metrics.together();
         let now = self.shared.clock.now();
         for stream in catalog.streams.values() {
             let partition = Partition::first(stream.id);
