@@ -19,6 +19,8 @@ pub(crate) struct Members {
     /// Fields whose last value does not fit, with why.
     bad: Vec<(usize, Reject)>,
     rows: usize,
+    /// Whether there are lists inside whose elements must be counted.
+    limited: bool,
 }
 
 #[derive(Debug)]
@@ -36,8 +38,9 @@ impl Members {
             .map(|(i, field)| Member { name: field.name.clone(), column: Column::new(field, build(i)) })
             .collect();
         let seen = vec![0; members.len().div_ceil(64)];
+        let limited = members.iter().any(|member| member.column.is_limited());
         let order = Order::new(fields.iter().map(|field| field.name.as_str()));
-        Members { fields: members, order, seen, bad: Vec::new(), rows: 0 }
+        Members { fields: members, order, seen, bad: Vec::new(), rows: 0, limited }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -46,6 +49,21 @@ impl Members {
 
     pub(crate) fn columns(&mut self) -> impl Iterator<Item = &mut Column> {
         self.fields.iter_mut().map(|m| &mut m.column)
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.fields.iter().map(|member| member.column.width()).sum()
+    }
+
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    #[inline]
+    pub(crate) fn begin_record(&mut self) {
+        if self.limited {
+            self.columns().for_each(Column::begin_record);
+        }
     }
 
     pub(crate) fn truncate(&mut self, rows: usize) {

@@ -197,3 +197,6 @@ pub(crate) fn plain_float64(input: &[u8], pos: usize) -> Option<(f64, usize)> {
     let magnitude = value as f64 / POWERS.get(decimals)?;
     Some((if negative { -magnitude } else { magnitude }, end))
 }
+
+#[cfg(test)]
+mod tests;

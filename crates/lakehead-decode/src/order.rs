@@ -90,25 +90,7 @@ impl Order {
         pos: usize,
         guess: &mut usize,
     ) -> Result<(Option<usize>, usize), Box<Fault>> {
-        if let Some(expected) = self.expected.get(*guess)
-            && let Some(behind) = expected.key.matches(input, pos)
-            && self.guesses > 0
-        {
-            *guess += 1;
-            return Ok((expected.field, behind));
-        }
-        self.read_other(input, pos, guess)
-    }
-
-    /// What is not the key expected first.
-    #[inline(never)]
-    fn read_other(
-        &mut self,
-        input: &[u8],
-        pos: usize,
-        guess: &mut usize,
-    ) -> Result<(Option<usize>, usize), Box<Fault>> {
-        for (place, expected) in self.expected.iter().enumerate().skip(*guess).take(self.guesses).skip(1) {
+        for (place, expected) in self.expected.iter().enumerate().skip(*guess).take(self.guesses) {
             if let Some(behind) = expected.key.matches(input, pos) {
                 *guess = place + 1;
                 return Ok((expected.field, behind));
@@ -117,6 +99,7 @@ impl Order {
         self.search(input, pos, guess)
     }
 
+    #[inline(never)]
     fn search(
         &mut self,
         input: &[u8],
@@ -134,10 +117,9 @@ impl Order {
         if let Some(place) = place {
             *guess = place + 1;
         }
-        if self.guesses == 0 && self.met.len() < self.expected.len() + STRANGERS_MAX {
-            if field.is_some() || name.len() <= STRANGER_BYTES_MAX {
-                self.met.push(Expected::new(name, field));
-            }
+        let room = self.met.len() < self.expected.len() + STRANGERS_MAX;
+        if self.guesses == 0 && room && (field.is_some() || name.len() <= STRANGER_BYTES_MAX) {
+            self.met.push(Expected::new(name, field));
         }
         let colon = skip_white(input, end);
         if byte(input, colon) == b':' { Ok((field, colon + 1)) } else { Err(syntax(colon)) }

@@ -112,7 +112,7 @@ fn find(
 mod sse2 {
     #![expect(
         unsafe_code,
-        reason = "calls of SSE2 functions; the portable form costs framing a third of its speed"
+        reason = "calls of SSE2 functions; with the portable ones framing and decoding take 2.4 times the CPU"
     )]
 
     use std::arch::x86_64::{

@@ -61,8 +61,12 @@ impl Writer {
 
     /// Works until the queue is closed and empty, or a write or sync fails.
     pub(crate) fn run(mut self) {
-        while self.shared.queue.take(&mut self.backlog) {
-            if let Err(Failure { path, operation, error }) = self.commit_group() {
+        let mut crowd = 0;
+        while self.shared.queue.take(&mut self.backlog, crowd) {
+            let waited = self.backlog.len();
+            let written = self.commit_group();
+            crowd = waited - self.backlog.len();
+            if let Err(Failure { path, operation, error }) = written {
                 self.shared.fail(&path, operation, error);
                 self.fail_all();
                 return;

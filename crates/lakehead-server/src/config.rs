@@ -112,7 +112,7 @@ pub struct Sinks {
 
 impl Default for Sinks {
     fn default() -> Self {
-        Sinks { buffer_bytes_max: 192 << 20 }
+        Sinks { buffer_bytes_max: 128 << 20 }
     }
 }
 

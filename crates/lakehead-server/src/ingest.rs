@@ -51,7 +51,7 @@ pub struct Ingest {
 
 /// Why a request was not accepted. Each has one status and one code; see [`Refusal::answer`].
 #[derive(Debug)]
-enum Refusal {
+pub(crate) enum Refusal {
     NoSuchStream,
     Method,
     NotAuthenticated,
@@ -117,9 +117,8 @@ impl Ingest {
     fn answer(&self, began: Duration, outcome: Result<usize, Refusal>) -> Response<Body> {
         match outcome {
             Ok(committed) => {
-                self.metrics.ingest_ack_seconds.observe((self.clock.monotonic() - began).as_secs_f64());
-                self.accepted.inc();
-                acknowledged(committed)
+                self.note_accepted(began);
+                answer::json(StatusCode::OK, acknowledgement(committed))
             }
             Err(refusal) => {
                 let response = refusal.answer();
@@ -127,6 +126,11 @@ impl Ingest {
                 response
             }
         }
+    }
+
+    fn note_accepted(&self, began: Duration) {
+        self.metrics.ingest_ack_seconds.observe((self.clock.monotonic() - began).as_secs_f64());
+        self.accepted.inc();
     }
 
     async fn accept(
@@ -185,38 +189,31 @@ pub(crate) struct PlainRequest {
 
 /// The same steps as [`Ingest::handle`], for a connection that reads its bodies itself.
 impl Ingest {
-    pub(crate) fn begin_plain(&self, head: &PlainHead<'_>) -> Result<PlainRequest, Response<Body>> {
+    pub(crate) fn begin_plain(&self, head: &PlainHead<'_>) -> Result<PlainRequest, Refusal> {
         let began = self.clock.monotonic();
-        let target = self.target(head.path, Some(head.host)).unwrap_or_default();
-        let admitted = self.endpoint(target).and_then(|endpoint| {
-            self.admit(&endpoint, head.authorization)?;
-            Ok(endpoint)
-        });
-        match admitted {
-            Ok(endpoint) => {
-                let shape = Shape { encoding: Encoding::Identity, lines: is_lines(head.content_type) };
-                Ok(PlainRequest { endpoint, shape, began })
-            }
-            Err(refusal) => Err(self.answer(began, Err(refusal))),
-        }
+        let endpoint = self.endpoint(self.target(head.path, Some(head.host)).unwrap_or_default())?;
+        self.admit(&endpoint, head.authorization)?;
+        let shape = Shape { encoding: Encoding::Identity, lines: is_lines(head.content_type) };
+        Ok(PlainRequest { endpoint, shape, began })
     }
 
-    pub(crate) async fn room(&self, length: usize) -> Result<Room, Response<Body>> {
-        let room = self.budget.room(Some(length), Encoding::Identity).await;
-        room.map_err(|e| self.answer(self.clock.monotonic(), Err(e.into())))
+    pub(crate) async fn room(&self, length: usize) -> Result<Room, Refusal> {
+        Ok(self.budget.room(Some(length), Encoding::Identity).await?)
     }
 
     pub(crate) fn pace(&self) -> Pace<'_> {
         Pace::new(self.clock.as_ref())
     }
 
-    pub(crate) fn too_slow(&self) -> Response<Body> {
-        self.answer(self.clock.monotonic(), Err(Refusal::TooSlow))
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        self.answer(Duration::ZERO, Err(refusal))
     }
 
-    pub(crate) async fn finish_plain(&self, request: PlainRequest, body: Bytes) -> Response<Body> {
-        let outcome = self.append(&request.endpoint, request.shape, body).await;
-        self.answer(request.began, outcome)
+    /// The number of records stored.
+    pub(crate) async fn finish_plain(&self, request: PlainRequest, body: Bytes) -> Result<usize, Refusal> {
+        let committed = self.append(&request.endpoint, request.shape, body).await?;
+        self.note_accepted(request.began);
+        Ok(committed)
     }
 }
 
@@ -247,8 +244,9 @@ fn is_lines(content_type: &str) -> bool {
     ["application/x-ndjson", "application/ndjson"].iter().any(|t| essence.eq_ignore_ascii_case(t))
 }
 
-fn acknowledged(committed: usize) -> Response<Body> {
-    answer::json(StatusCode::OK, format!("{{\"success\":true,\"result\":{{\"committed\":{committed}}}}}"))
+/// The body of a 200.
+pub(crate) fn acknowledgement(committed: usize) -> String {
+    format!("{{\"success\":true,\"result\":{{\"committed\":{committed}}}}}")
 }
 
 impl Refusal {

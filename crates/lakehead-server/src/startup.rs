@@ -25,7 +25,7 @@ use crate::storage::Storage;
 use crate::{environment, wiring};
 
 /// Exit code after a failed sync: nothing may be assumed about what was written, so the process must not go on.
-const EXIT_LOG_FAILED: i32 = 70;
+pub(crate) const EXIT_DISK_FAILED: i32 = 70;
 /// How long a load balancer gets to notice that the server is not ready any more.
 const NOTICE: Duration = Duration::from_millis(500);
 /// How long requests that have begun may take to finish when the server stops.
@@ -192,5 +192,5 @@ fn open_log(
 /// The disk did not keep what it was given. Acknowledging anything more would be a lie, and asking again proves nothing.
 fn log_failed(fatal: &Fatal) {
     tracing::error!(path = %fatal.path.display(), operation = fatal.operation, error = %fatal.error, "fsync_failed");
-    std::process::exit(EXIT_LOG_FAILED);
+    std::process::exit(EXIT_DISK_FAILED);
 }

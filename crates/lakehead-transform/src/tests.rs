@@ -131,7 +131,7 @@ fn refusals_name_what_is_wrong() {
         ("COPY orders TO 'x'", "`COPY` is not allowed"),
         ("INSERT INTO nowhere SELECT * FROM orders", "sink `nowhere` does not exist"),
         ("INSERT INTO out SELECT * FROM nothing", "stream `nothing` does not exist"),
-        ("INSERT INTO out SELECT * FROM 'file.parquet'", "syntax error"),
+        ("INSERT INTO out SELECT * FROM 'file.parquet'", "stream `file.parquet` does not exist"),
         ("INSERT INTO out SELECT * FROM a.b.orders", "not the name of a stream"),
         ("INSERT INTO out SELECT missing FROM orders", "missing"),
         ("INSERT INTO out SELECT nosuch(id) FROM orders", "nosuch"),

@@ -286,6 +286,8 @@ fn a_lone_surrogate_becomes_the_replacement_character() {
             (r#""a\udc00b""#, text("a\u{FFFD}b")),
             (r#""\ud800\ud800""#, text("\u{FFFD}\u{FFFD}")),
             (r#""\udc00\ud83c""#, text("\u{FFFD}\u{FFFD}")),
+            (r#""\ud83c\ue000""#, text("\u{FFFD}\u{E000}")),
+            (r#""\udbff\udfff\ud800\udc00""#, text("\u{10FFFF}\u{10000}")),
             (r#""\ud83c\n""#, text("\u{FFFD}\n")),
             (r#""\ud83cA""#, text("\u{FFFD}A")),
             (r#""\ud83c\ud83c\udf00""#, text("\u{FFFD}🌀")),

@@ -1,5 +1,7 @@
 //! What a reject says, and that it leaves nothing behind; duplicate keys; projection.
 
+use arrow_array::Array;
+use arrow_array::cast::AsArray;
 use lakehead_decode::{Decoder, Reason};
 use serde_json::json;
 
@@ -290,6 +292,66 @@ fn an_unstructured_stream_takes_every_object_whole_and_compact() {
     assert!(!batch.schema().field(0).is_nullable());
     let text = |s: &str| reference::Cell::Text(s.to_owned());
     assert_eq!(rows(&batch), [[text(r#"{"a":[1,"x y"],"b":null}"#)], [text("{}")]]);
+}
+
+#[test]
+fn a_list_of_empty_elements_cannot_take_memory_out_of_proportion() {
+    let fields: Vec<_> = (0..127).map(|i| json!({"name": format!("f{i}"), "type": "int64"})).collect();
+    let wide = json!({"type": "struct", "fields": fields});
+    let schema = schema(json!([
+        {"name": "id", "type": "int64"},
+        {"name": "l", "type": "list", "items": {"type": "list", "items": wide}},
+    ]));
+    // 128 columns an element: 4 Mi values are 32 Ki elements.
+    let most = 32 << 10;
+    let record = |lists: usize, elements: usize| {
+        let list = format!("[{}]", vec!["{}"; elements].join(","));
+        format!("{{\"id\":1,\"l\":[{}]}}", vec![list; lists].join(","))
+    };
+    for projection in [&[0, 1][..], &[0]] {
+        let mut decoder = Decoder::new(Some(&schema), projection);
+        for (lists, elements, path) in [(1, most + 1, "l[0]"), (2, most / 2 + 1, "l[1]")] {
+            let reject = decoder.push(record(lists, elements).as_bytes()).unwrap_err();
+            assert_eq!((reject.reason, reject.path.as_str()), (Reason::TypeMismatch, path));
+        }
+        decoder.push(record(1, most).as_bytes()).unwrap();
+        decoder.push(record(2, most / 2).as_bytes()).unwrap();
+        assert_eq!(decoder.finish().num_rows(), 2);
+    }
+}
+
+#[test]
+fn long_lists_of_narrow_elements_are_taken() {
+    let schema = schema(json!([{"name": "l", "type": "list", "items": {"type": "int32"}}]));
+    let record = format!("{{\"l\":[{}]}}", vec!["1"; 500_000].join(","));
+    let mut decoder = Decoder::new(Some(&schema), &[0]);
+    for _ in 0..10 {
+        decoder.push(record.as_bytes()).unwrap();
+    }
+    assert_eq!(decoder.finish().num_rows(), 10);
+}
+
+#[test]
+fn required_children_of_a_null_struct_hold_placeholders_and_no_nulls() {
+    let schema = schema(json!([{"name": "s", "type": "struct", "fields": [
+        {"name": "a", "type": "int32", "required": true},
+        {"name": "b", "type": "struct", "required": true, "fields": [
+            {"name": "c", "type": "string", "required": true},
+            {"name": "l", "type": "list", "required": true, "items": {"type": "bool", "required": true}}]},
+        {"name": "o", "type": "int32"}]}]));
+    let mut decoder = Decoder::new(Some(&schema), &[0]);
+    decoder.push(br#"{"s":null}"#).unwrap();
+    decoder.push(br#"{"s":{"a":1,"b":{"c":"x","l":[true]}}}"#).unwrap();
+    decoder.push(b"{}").unwrap();
+    let batch = decoder.finish();
+    let column = batch.column(0).as_struct();
+    column.to_data().validate_full().unwrap();
+    assert_eq!(column.null_count(), 2);
+    let inner = column.column(1).as_struct();
+    let nulls =
+        [column.column(0), column.column(1), inner.column(0), inner.column(1)].map(|c| c.null_count());
+    assert_eq!((nulls, column.column(2).null_count()), ([0; 4], 3));
+    assert!(matches!(rows(&batch)[1][0], reference::Cell::Struct(_)));
 }
 
 #[test]

@@ -57,9 +57,7 @@ fn plain<'b>(request: &httparse::Request<'_, 'b>, head_bytes: usize) -> Option<P
                 return None;
             }
             10 if name.eq_ignore_ascii_case(b"connection") => {
-                if !header.value.eq_ignore_ascii_case(b"keep-alive") {
-                    return None;
-                }
+                header.value.eq_ignore_ascii_case(b"keep-alive").then_some(())?;
             }
             12 if name.eq_ignore_ascii_case(b"content-type") => {
                 once(&mut content_type, std::str::from_utf8(header.value).ok()?)?;

@@ -81,7 +81,7 @@ impl Encoding {
             Encoding::Deflate => {
                 let wrapped = body.len() >= 2
                     && body[0] & 0x0F == 8
-                    && u16::from_be_bytes([body[0], body[1]]) % 31 == 0;
+                    && u16::from_be_bytes([body[0], body[1]]).is_multiple_of(31);
                 if wrapped {
                     let mut decoder = flate2::bufread::ZlibDecoder::new(body);
                     let out = read(&mut decoder, limit, self.name())?;

@@ -6,7 +6,7 @@ use lakehead_model::{Position, Timestamp};
 
 /// A batch is handed on when it has this many rows or bytes, whichever comes first.
 const ROWS_MAX: usize = 16 << 10;
-const BYTES_MAX: usize = 4 << 20;
+const BYTES_MAX: usize = 2 << 20;
 
 /// Records decoded and not handed on yet.
 ///
@@ -68,7 +68,7 @@ impl Batch {
             let index = piece.next_record;
             let origin = origin(frame, index);
             self.bytes += origin.record.len();
-            if let Err(reject) = self.decoder.push(origin.record) {
+            if let Err(reject) = self.decoder.push_within(&frame.body, frame.records.as_slice()[index]) {
                 piece.rejected.push(index);
                 on_reject(origin, &reject)?;
             }

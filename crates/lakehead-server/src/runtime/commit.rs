@@ -50,7 +50,7 @@ impl Flow<'_> {
             shared.store.record_commit(task.key, self.state.committed, &next)?;
         } else {
             let intent = Intent { next, files: prepared.files, letters };
-            let text = serde_json::to_vec(&intent).map_err(|e| FlowError(format!("intent: {e}")))?;
+            let text = serde_json::to_vec(&intent).map_err(|e| FlowError::new(format!("intent: {e}")))?;
             shared.store.record_intent(task.key, self.state.committed, &text)?;
             shared.complete(task, &self.state, &intent, &self.publisher, &self.letters, &self.order)?;
         }
@@ -83,13 +83,13 @@ impl Shared {
         let record = self
             .store
             .flow(task.key)?
-            .ok_or_else(|| FlowError(format!("flow {} was not created", task.key)))?;
+            .ok_or_else(|| FlowError::new(format!("flow {} was not created", task.key)))?;
         let Some(text) = record.intent else {
             letters.reset()?;
             return Ok(record.state);
         };
         let intent: Intent =
-            serde_json::from_slice(&text).map_err(|e| FlowError(format!("stored intent: {e}")))?;
+            serde_json::from_slice(&text).map_err(|e| FlowError::new(format!("stored intent: {e}")))?;
         self.complete(task, &record.state, &intent, publisher, letters, order)?;
         letters.reset()?;
         self.progress.committed(task.key, intent.next);
@@ -119,7 +119,7 @@ impl Shared {
             tokio::select! {
                 published = publisher.publish(&intent.files) => published.map_err(FlowError::from),
                 // The intent stays; the next start completes it.
-                _ = order.wait_for(|order| *order == Order::Abandon) => Err(FlowError("stopped while publishing".into())),
+                _ = order.wait_for(|order| *order == Order::Abandon) => Err(FlowError::new("stopped while publishing")),
             }
         });
         if let Err(error) = published {

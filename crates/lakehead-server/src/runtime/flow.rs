@@ -16,7 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::batch::{Batch, Origins};
-use super::dead_letters::{Cause, DeadLetters};
+use super::dead_letters::{Cause, DeadLetters, LetterError};
 use super::progress::Progress;
 use super::status::Statuses;
 use super::turnstile::Turnstile;
@@ -67,25 +67,46 @@ pub(super) enum Order {
     Abandon,
 }
 
-/// Why a flow has to begin again. The text is shown to users as the pipeline's `failure_reason`.
+/// Why a flow has to begin again. The reason is shown to users as the pipeline's `failure_reason`.
 #[derive(Debug)]
-pub(super) struct FlowError(pub(super) String);
-
-macro_rules! flow_errors {
-    ($($error:ty => $what:literal),* $(,)?) => {$(
-        impl From<$error> for FlowError {
-            fn from(e: $error) -> Self {
-                FlowError(format!(concat!($what, ": {}"), e))
-            }
-        }
-    )*};
+pub(super) struct FlowError {
+    pub(super) reason: String,
+    /// A sync failed, or the metadata store cannot write any more: the process must not go on.
+    pub(super) is_fatal: bool,
 }
 
-flow_errors! {
-    lakehead_log::Error => "log",
-    lakehead_meta::Error => "metadata",
-    lakehead_sink::Error => "sink",
-    std::io::Error => "dead letters",
+impl FlowError {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        FlowError { reason: reason.into(), is_fatal: false }
+    }
+}
+
+impl From<lakehead_log::Error> for FlowError {
+    fn from(e: lakehead_log::Error) -> Self {
+        FlowError::new(format!("log: {e}"))
+    }
+}
+
+impl From<lakehead_meta::Error> for FlowError {
+    fn from(e: lakehead_meta::Error) -> Self {
+        FlowError {
+            is_fatal: e.kind() == lakehead_meta::ErrorKind::Storage,
+            reason: format!("metadata: {e}"),
+        }
+    }
+}
+
+impl From<lakehead_sink::Error> for FlowError {
+    fn from(e: lakehead_sink::Error) -> Self {
+        FlowError { is_fatal: e.kind() == lakehead_sink::ErrorKind::Sync, reason: format!("sink: {e}") }
+    }
+}
+
+impl From<LetterError> for FlowError {
+    fn from(e: LetterError) -> Self {
+        let is_fatal = matches!(e, LetterError::Sync(_));
+        FlowError { is_fatal, reason: format!("dead letters: {e}") }
+    }
 }
 
 pub(super) struct Flow<'a> {
@@ -119,7 +140,7 @@ impl<'a> Flow<'a> {
         let partition = Partition::first(task.stream.id);
         let credentials = shared.store.sink_credentials(task.sink.id)?;
         let bucket =
-            shared.storage.locate(&task.sink.config.bucket, credentials.as_ref()).map_err(FlowError)?;
+            shared.storage.locate(&task.sink.config.bucket, credentials.as_ref()).map_err(FlowError::new)?;
         let staging_dir = shared.staging_dir(task.key);
         let publisher = shared.publisher(bucket, &staging_dir)?;
         let mut letters =
@@ -138,10 +159,7 @@ impl<'a> Flow<'a> {
         let decoder = Decoder::new(task.stream.schema.as_ref(), &task.statement.projection);
         Ok(Flow {
             reader: shared.log.reader(partition, state.committed),
-            tail: shared
-                .log
-                .watch_tail(partition)
-                .ok_or_else(|| FlowError("log: too many streams".into()))?,
+            tail: shared.log.watch_tail(partition).ok_or_else(|| FlowError::new("log: too many streams"))?,
             batch: Batch::new(decoder),
             last_commit: shared.clock.monotonic(),
             cursor: state.committed,
@@ -175,6 +193,8 @@ impl<'a> Flow<'a> {
                 let _turn = shared.turnstile.enter();
                 self.read()?
             };
+            // An idle writer gives memory back when others need it.
+            self.writer.relieve()?;
             if self.writer.must_roll().is_some() || self.letters.is_full() || self.is_quietly_behind() {
                 self.hand_on()?;
                 self.commit()?;
@@ -269,7 +289,7 @@ impl<'a> Flow<'a> {
             Err(error) if count == 1 => {
                 let reason = "transform_error";
                 self.shared.metrics.pipeline_rejected.with_label_values(&[&self.task.pipeline, reason]).inc();
-                let origin = origins.of(first).ok_or_else(|| FlowError("a row has no record".into()))?;
+                let origin = origins.of(first).ok_or_else(|| FlowError::new("a row has no record"))?;
                 let cause = Cause { stage: "transform", reason, path: "", detail: &error.message };
                 Ok(self.letters.add(origin.position, origin.ingest_time, cause, origin.record)?)
             }

@@ -22,6 +22,7 @@ use super::status::Statuses;
 use super::turnstile::Turnstile;
 use crate::control::Counters;
 use crate::metrics::Metrics;
+use crate::startup::EXIT_DISK_FAILED;
 use crate::storage::Storage;
 
 /// Waiting time before a failed flow begins again: doubles from the first to the last.
@@ -97,6 +98,9 @@ impl Supervisor {
                 }
             }
             self.follow(&catalog);
+            let running = &self.running;
+            let is_entered = |p: &Pipeline| running.keys().any(|k| k.pipeline == p.id);
+            self.shared.progress.settle(&catalog, is_entered);
             self.reap();
             self.report(&catalog);
             let stopping = handle.block_on(async {
@@ -126,7 +130,7 @@ impl Supervisor {
             if self.running.keys().any(|k| k.pipeline == pipeline.id) {
                 continue;
             }
-            if let Err(FlowError(reason)) = self.start(catalog, pipeline) {
+            if let Err(FlowError { reason, .. }) = self.start(catalog, pipeline) {
                 tracing::error!(pipeline = %pipeline.name, %reason, "a pipeline cannot start");
                 self.shared.statuses.failed(FlowKey { pipeline: pipeline.id, statement: 0 }, reason);
             }
@@ -137,7 +141,7 @@ impl Supervisor {
         let statements = compile(catalog, pipeline, self.shared.now())?;
         let mut tasks = Vec::new();
         for (index, statement) in statements.into_iter().enumerate() {
-            let missing = |name: &str| FlowError(format!("`{name}` does not exist any more"));
+            let missing = |name: &str| FlowError::new(format!("`{name}` does not exist any more"));
             let stream = catalog.streams.values().find(|s| s.name == statement.stream);
             let stream = Arc::clone(stream.ok_or_else(|| missing(&statement.stream))?);
             let sink = catalog.sinks.values().find(|s| s.name == statement.sink);
@@ -152,7 +156,7 @@ impl Supervisor {
             let name = format!("flow-{}", task.pipeline);
             let body = move || keep_running(&shared, &task, &orders);
             let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body);
-            let thread = thread.map_err(|e| FlowError(format!("no thread: {e}")))?;
+            let thread = thread.map_err(|e| FlowError::new(format!("no thread: {e}")))?;
             self.running.insert(key, Running { order, thread });
         }
         Ok(())
@@ -298,7 +302,7 @@ fn compile(
         .collect();
     let sinks: Vec<_> =
         catalog.sinks.values().filter(|s| named(Table::Sink(s.id))).map(|s| s.name.clone()).collect();
-    lakehead_transform::compile(&pipeline.sql, &sources, &sinks, now).map_err(|e| FlowError(e.message))
+    lakehead_transform::compile(&pipeline.sql, &sources, &sinks, now).map_err(|e| FlowError::new(e.message))
 }
 
 /// The life of a flow's thread: begin, run, and begin again after a failure.
@@ -310,7 +314,12 @@ fn keep_running(shared: &Shared, task: &Task, orders: &watch::Receiver<Order>) {
             shared.statuses.running(task.key);
             flow.run()
         });
-        let Err(FlowError(reason)) = outcome else { return };
+        let Err(FlowError { reason, is_fatal }) = outcome else { return };
+        if is_fatal {
+            // As with the log: what the disk was asked to keep may be gone, and asking again proves nothing.
+            tracing::error!(flow = %task.key, %reason, "fsync_failed");
+            std::process::exit(EXIT_DISK_FAILED);
+        }
         if *orders.borrow() != Order::Run {
             tracing::warn!(flow = %task.key, %reason, "a flow ended without committing; the log keeps what is missing");
             return;

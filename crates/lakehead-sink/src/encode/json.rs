@@ -32,7 +32,7 @@ use self::column::{Column, Object, Style, is_json};
 pub(super) use self::column::check_columns;
 
 /// Lines gathered before they go to disk or into gzip. A line longer than that makes the buffer longer for a while.
-pub const JSON_BUFFER_BYTES: usize = 256 << 10;
+pub const JSON_BUFFER_BYTES: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(crate) struct JsonFile {

@@ -88,8 +88,12 @@ enum Values {
     Float64(ScalarBuffer<f64>),
     Decimal(Decimal128Array, i8),
     Text(StringArray),
+    /// No value of the batch has anything to escape.
+    PlainText(StringArray),
     TextView(StringViewArray),
     Json(StringArray),
+    /// No value of the batch has a line break.
+    PlainJson(StringArray),
     JsonView(StringViewArray),
     Binary(BinaryArray),
     Date(ScalarBuffer<i32>),
@@ -122,8 +126,8 @@ impl Column {
             DataType::Decimal128(_, scale) => {
                 Values::Decimal(array.as_primitive::<Decimal128Type>().clone(), *scale)
             }
-            DataType::Utf8 if is_json(field) => Values::Json(array.as_string().clone()),
-            DataType::Utf8 => Values::Text(array.as_string().clone()),
+            DataType::Utf8 if is_json(field) => json_values(array.as_string()),
+            DataType::Utf8 => text_values(array.as_string()),
             DataType::Utf8View if is_json(field) => Values::JsonView(array.as_string_view().clone()),
             DataType::Utf8View => Values::TextView(array.as_string_view().clone()),
             DataType::LargeUtf8 => return Column::converted(field, array, &DataType::Utf8View),
@@ -189,8 +193,10 @@ impl Column {
             Values::Float64(v) => text::float(out, v[row]),
             Values::Decimal(v, scale) => text::decimal(out, v.value(row), *scale, style.decimals),
             Values::Text(v) => text::string(out, v.value(row)),
+            Values::PlainText(v) => text::plain_string(out, v.value(row)),
             Values::TextView(v) => text::string(out, v.value(row)),
             Values::Json(v) => text::json(out, v.value(row)),
+            Values::PlainJson(v) => text::plain_json(out, v.value(row)),
             Values::JsonView(v) => text::json(out, v.value(row)),
             Values::Binary(v) => text::binary(out, v.value(row)),
             Values::Date(v) => text::quoted(out, |out| text::date(out, i64::from(v[row]))),
@@ -213,6 +219,28 @@ impl Column {
             Values::Printed(array) => printed(out, array.as_ref(), row),
         }
     }
+}
+
+/// One look at all bytes of the batch saves a look at each value.
+fn text_values(array: &StringArray) -> Values {
+    match text::any_special(bytes_of(array)) {
+        true => Values::Text(array.clone()),
+        false => Values::PlainText(array.clone()),
+    }
+}
+
+fn json_values(array: &StringArray) -> Values {
+    match memchr::memchr2(b'\n', b'\r', bytes_of(array)) {
+        Some(_) => Values::Json(array.clone()),
+        None => Values::PlainJson(array.clone()),
+    }
+}
+
+/// The bytes of all values, one behind the other; those of null rows too.
+fn bytes_of(array: &StringArray) -> &[u8] {
+    let bounds = array.value_offsets();
+    let bound = |at: Option<&i32>| at.map_or(0, |o| o.cast_unsigned() as usize);
+    &array.value_data()[bound(bounds.first())..bound(bounds.last())]
 }
 
 fn write_list(out: &mut Vec<u8>, offsets: &OffsetBuffer<i32>, item: &Column, row: usize, style: Style) {

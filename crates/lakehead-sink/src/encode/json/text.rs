@@ -87,6 +87,22 @@ pub(super) fn binary(out: &mut Vec<u8>, bytes: &[u8]) {
     });
 }
 
+/// Whether any byte of many strings together needs an escape; so written that it runs on whole vectors.
+pub(super) fn any_special(bytes: &[u8]) -> bool {
+    bytes
+        .chunks(1024)
+        .any(|chunk| chunk.iter().fold(false, |found, b| found | (*b < 0x20) | (*b == b'"') | (*b == b'\\')))
+}
+
+/// A JSON string of text without anything to escape.
+#[inline]
+pub(super) fn plain_string(out: &mut Vec<u8>, text: &str) {
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
 /// Text that is JSON already. Line breaks stand between tokens only, as strings cannot hold them raw; they become spaces,
 /// because a line is a record.
 pub(super) fn json(out: &mut Vec<u8>, raw: &str) {
@@ -101,6 +117,12 @@ pub(super) fn json(out: &mut Vec<u8>, raw: &str) {
         out[at + found] = b' ';
         at += found + 1;
     }
+}
+
+/// JSON without a line break.
+#[inline]
+pub(super) fn plain_json(out: &mut Vec<u8>, raw: &str) {
+    out.extend_from_slice(if raw.is_empty() { b"null" } else { raw.as_bytes() });
 }
 
 /// A JSON string: quote, backslash and control characters escaped, everything else as it is.
