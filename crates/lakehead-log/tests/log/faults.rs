@@ -149,6 +149,15 @@ impl Gate {
     }
 }
 
+/// Opens the gate when a test fails, so that the log can close.
+struct OpenAtLast(Arc<Gate>);
+
+impl Drop for OpenAtLast {
+    fn drop(&mut self) {
+        self.0.set(false);
+    }
+}
+
 #[test]
 fn a_slow_disk_bounds_what_waits_and_everything_accepted_is_stored_in_the_end() {
     let mut bed = SimBed::new(SimDisk::new(), 1024);
@@ -159,6 +168,7 @@ fn a_slow_disk_bounds_what_waits_and_everything_accepted_is_stored_in_the_end() 
     let hold = gate.clone();
     bed.disk.before_sync(move || hold.pass());
     gate.set(true);
+    let _opens = OpenAtLast(gate.clone());
     let mut waiting = Vec::new();
     let refused = loop {
         match log.submit(append(1, waiting.len() as u64, 1, 1000)) {
