@@ -1,7 +1,5 @@
 //! What every disk does, run against each of them; and what the simulated one keeps after a crash.
 
-#![expect(clippy::unwrap_used, reason = "helpers of tests fail the test")]
-
 use std::io::{ErrorKind, IoSlice};
 use std::path::{Path, PathBuf};
 
