@@ -188,3 +188,51 @@ fn a_crash_inside_any_write_keeps_every_answered_append_and_no_part_of_another()
         crash_and_check(call, bytes, &[Keep::Random(call * 31), keep]);
     }
 }
+
+#[test]
+fn a_crash_around_the_first_append_never_keeps_the_log_from_opening() {
+    let mut stored = 0;
+    for call in 1..25 {
+        let first = bed(SimDisk::new());
+        first.disk.crash_at(call, 0);
+        if let Ok((log, _)) = LocalLog::open(first.settings.clone(), first.seams.clone()) {
+            stored += u64::from(store(&log, append(1, 1, 1, 40)).is_ok());
+        }
+        first.disk.crash();
+        for seed in 0..40 {
+            let context = format!("call {call}, seed {seed}");
+            let second = first.on(first.disk.after_crash(Keep::Random(seed)));
+            let (log, report) = LocalLog::open(second.settings.clone(), second.seams.clone())
+                .unwrap_or_else(|error| panic!("{context}: {error}"));
+            assert_eq!(report.lost, vec![], "{context}");
+            assert!(log.tail(partition(1)) <= Position(1), "{context}");
+        }
+    }
+    assert!(stored > 0, "some of the crashes came after the first append");
+}
+
+#[test]
+fn a_name_that_only_a_killed_process_saw_is_synced_before_anything_is_stored_under_it() {
+    let mut stored = 0;
+    for call in 1..25 {
+        let mut first = bed(SimDisk::new());
+        first.settings.spare_segments = 1;
+        first.disk.crash_at(call, 0);
+        if let Ok((log, _)) = LocalLog::open(first.settings.clone(), first.seams.clone()) {
+            log.tidy();
+        }
+        first.disk.crash();
+        let second = first.on(first.disk.after_crash(Keep::Process));
+        // No room for another segment, whose making would sync the names.
+        let used = second.disk.paths().iter().map(|path| second.disk.content(path).len() as u64).sum();
+        second.disk.set_capacity(used);
+        let Ok((log, _)) = LocalLog::open(second.settings.clone(), second.seams.clone()) else { continue };
+        if store(&log, append(1, 1, 1, 40)).is_ok() {
+            stored += 1;
+            let third = second.on(second.disk.after_crash(Keep::Synced));
+            let tail = third.open().0.tail(partition(1));
+            assert_eq!(tail, Position(1), "call {call}: the answered append is gone");
+        }
+    }
+    assert!(stored > 0, "some process left a segment behind");
+}

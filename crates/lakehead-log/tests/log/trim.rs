@@ -33,6 +33,12 @@ fn fill(log: &LocalLog, n: u128, appends: u64) {
     }
 }
 
+/// Appends until the log refuses.
+fn fill_up(log: &LocalLog, n: u128) {
+    let refused = (0..1000).find_map(|_| store(log, append(n, 0, 1, 20_000)).err());
+    assert_eq!(refused, Some(AppendError::Full));
+}
+
 #[test]
 fn committed_records_stay_for_the_retention_and_go_then() {
     let Timed { bed, clock } = timed(64);
@@ -121,7 +127,7 @@ fn a_partition_without_readers_keeps_its_retention_under_pressure() {
     let (log, _) = bed.open();
     log.submit(append(1, 0, 1, 1)).unwrap().blocking_recv().unwrap().unwrap();
     log.set_readers(partition(1), false);
-    while store(&log, append(1, 0, 1, 20_000)).is_ok() {}
+    fill_up(&log, 1);
     assert_eq!(log.oldest(partition(1)), Position(0));
     assert_eq!(store(&log, append(1, 0, 1, 20_000)), Err(AppendError::Full));
     clock.advance(24 * HOUR);
@@ -133,7 +139,7 @@ fn a_partition_without_readers_keeps_its_retention_under_pressure() {
 fn a_forgotten_partition_holds_nothing_back() {
     let Timed { bed, .. } = timed(8);
     let (log, _) = bed.open();
-    while store(&log, append(1, 0, 1, 20_000)).is_ok() {}
+    fill_up(&log, 1);
     assert_eq!(store(&log, append(2, 0, 1, 20_000)), Err(AppendError::Full));
     log.forget(partition(1));
     log.tidy();
