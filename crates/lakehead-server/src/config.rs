@@ -78,11 +78,18 @@ pub struct Log {
     pub quota_bytes: u64,
     /// How long records are kept after every pipeline has passed them, if the quota allows.
     pub retention_seconds: u64,
+    /// Start although the log is damaged, and go on without what cannot be read. For one start, after a refusal that says so.
+    pub accept_loss: bool,
 }
 
 impl Default for Log {
     fn default() -> Self {
-        Log { segment_bytes: 64 << 20, quota_bytes: 16 << 30, retention_seconds: 24 * 3600 }
+        Log {
+            segment_bytes: 64 << 20,
+            quota_bytes: 16 << 30,
+            retention_seconds: 24 * 3600,
+            accept_loss: false,
+        }
     }
 }
 
@@ -163,6 +170,7 @@ impl std::error::Error for ConfigError {}
 enum Kind {
     Text,
     Integer,
+    Flag,
 }
 
 /// Every environment variable that is read, with the key it sets.
@@ -176,6 +184,7 @@ const ENVIRONMENT: &[(&str, &[&str], Kind)] = &[
     ("LAKEHEAD_LOG__SEGMENT_BYTES", &["log", "segment_bytes"], Kind::Integer),
     ("LAKEHEAD_LOG__QUOTA_BYTES", &["log", "quota_bytes"], Kind::Integer),
     ("LAKEHEAD_LOG__RETENTION_SECONDS", &["log", "retention_seconds"], Kind::Integer),
+    ("LAKEHEAD_LOG__ACCEPT_LOSS", &["log", "accept_loss"], Kind::Flag),
     ("LAKEHEAD_INGEST__CONNECTIONS_MAX", &["ingest", "connections_max"], Kind::Integer),
     ("LAKEHEAD_INGEST__IN_FLIGHT_BYTES_MAX", &["ingest", "in_flight_bytes_max"], Kind::Integer),
     ("LAKEHEAD_SINKS__BUFFER_BYTES_MAX", &["sinks", "buffer_bytes_max"], Kind::Integer),
@@ -300,6 +309,10 @@ fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
 fn variable(name: &str, value: &str, kind: Kind) -> Result<toml::Value, ConfigError> {
     match kind {
         Kind::Text => Ok(toml::Value::String(value.to_owned())),
+        Kind::Flag => value
+            .parse()
+            .map(toml::Value::Boolean)
+            .map_err(|_| ConfigError(format!("environment variable `{name}` is neither true nor false"))),
         Kind::Integer => value
             .parse()
             .map(toml::Value::Integer)

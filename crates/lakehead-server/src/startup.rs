@@ -179,6 +179,7 @@ fn open_log(
         segment_bytes: config.log.segment_bytes,
         quota_bytes: config.log.quota_bytes,
         retention: Duration::from_secs(config.log.retention_seconds),
+        accept_loss: config.log.accept_loss,
         ..lakehead_log::Settings::new(config.data_dir.join("log"))
     };
     let (log, report) = LocalLog::open(settings, seams).map_err(|e| {
@@ -189,8 +190,8 @@ fn open_log(
     Ok(log)
 }
 
-/// The disk did not keep what it was given. Acknowledging anything more would be a lie, and asking again proves nothing.
-fn log_failed(fatal: &Fatal) {
-    tracing::error!(path = %fatal.path.display(), operation = fatal.operation, error = %fatal.error, "fsync_failed");
+/// The disk did not keep what it was given, as the log has just written. Acknowledging anything more would be a lie, and
+/// asking again proves nothing.
+fn log_failed(_: &Fatal) {
     std::process::exit(EXIT_DISK_FAILED);
 }

@@ -11,10 +11,18 @@ fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError>
 #[test]
 fn file_then_environment_then_flags() {
     let file = "data_dir = \"a\"\nlisten = \"127.0.0.1:1\"\n[log]\nretention_seconds = 5\nquota_bytes = 1000000000\n";
-    let config =
-        load(file, &[("LAKEHEAD_LISTEN", "127.0.0.1:2"), ("LAKEHEAD_LOG__RETENTION_SECONDS", "6")]).unwrap();
+    let config = load(
+        file,
+        &[
+            ("LAKEHEAD_LISTEN", "127.0.0.1:2"),
+            ("LAKEHEAD_LOG__RETENTION_SECONDS", "6"),
+            ("LAKEHEAD_LOG__ACCEPT_LOSS", "true"),
+        ],
+    )
+    .unwrap();
     assert_eq!(config.listen.port(), 2);
     assert_eq!(config.log.retention_seconds, 6);
+    assert!(config.log.accept_loss);
     assert_eq!(config.log.quota_bytes, 1_000_000_000);
     assert_eq!(config.data_dir, Path::new("a"));
     let flags = Flags { listen: Some(SocketAddr::from(([127, 0, 0, 1], 3))), ..Flags::default() };
@@ -30,6 +38,7 @@ fn what_is_not_known_is_refused_by_name() {
         ("[buckets.b-1]\nendpoint = \"http://x\"\nkey = \"k\"", &[], "key"),
         ("", &[("LAKEHEAD_DATADIR", "x")], "LAKEHEAD_DATADIR"),
         ("", &[("LAKEHEAD_LOG__QUOTA_BYTES", "many")], "LAKEHEAD_LOG__QUOTA_BYTES"),
+        ("", &[("LAKEHEAD_LOG__ACCEPT_LOSS", "maybe")], "LAKEHEAD_LOG__ACCEPT_LOSS"),
         ("listen = 7070", &[], "`listen`"),
         ("[log]\nquota_bytes = \"much\"", &[], "`log.quota_bytes`"),
         ("a = = 1", &[], "line 1"),

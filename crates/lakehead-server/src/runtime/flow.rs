@@ -146,6 +146,14 @@ impl<'a> Flow<'a> {
         let mut letters =
             DeadLetters::new(&shared.data_dir.join("dead_letters"), task.key, Arc::clone(&shared.disk));
         let state = shared.resume(task, &publisher, &mut letters, &order)?;
+        let tail = shared.log.tail(partition);
+        if state.committed > tail {
+            // Reading on from there would pass over the next records of the stream without a word.
+            return Err(FlowError::new(format!(
+                "the sink has committed position {} and the log ends at {tail}: was an older data folder restored?",
+                state.committed
+            )));
+        }
         lakehead_sink::clean_staging(shared.disk.as_ref(), &staging_dir, &[])?;
 
         let settings = WriterSettings {
