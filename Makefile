@@ -7,7 +7,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 export PYTHONDONTWRITEBYTECODE := 1
 
 RELEASE := $(CARGO_TARGET_DIR)/release
-NEXTEST_VERSION := 0.9.140
+NEXTEST_VERSION := 0.9.143
 DATA_DIR ?= $(HOME)/.local/share/lakehead-dev
 LISTEN ?= 127.0.0.1:7070
 # Arguments for the programs: make e2e ARGS="-k kill9 -s", make bench ARGS="--cases ack-w1".

@@ -48,6 +48,9 @@ def make_server(request, folder):
     for server in request.node.servers:
         if server.process:
             server.process.kill()
+    # Whatever the test looked at: no thread of the server may have panicked.
+    panics = [line for s in request.node.servers if s.process for line in s.output.read_text().splitlines() if "panicked at" in line]
+    assert not panics, panics
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ import httpx
 from processes import Process, free_port, wait_until
 
 BINARY = Path(os.environ.get("LAKEHEAD_BIN", "target/release/lakehead")).resolve()
+# Longer than the server takes to bring its figures up to date.
+QUIET_SECONDS = 2
 UNSTRUCTURED = {"type": "json", "unstructured": True}
 
 
@@ -208,7 +210,12 @@ class Server:
 
     def ledger(self, pipeline: str) -> dict[str, int]:
         """The pipeline's account of its records; every scrape must balance."""
-        metrics = self.metrics()
+
+        def first_account():
+            scrape = self.metrics()
+            return scrape if any(s.labels.get("pipeline") == pipeline for s in scrape.samples) else None
+
+        metrics = wait_until(f"pipeline {pipeline} has metrics", 5, first_account)
         ledger = {
             "accepted": metrics.sum("pipeline_records_in_total", pipeline=pipeline),
             "delivered": metrics.sum("pipeline_records_out_total", pipeline=pipeline),
@@ -232,6 +239,26 @@ class Server:
 
         try:
             wait_until(f"{pipeline} settles {accepted} records", within, settled, every=0.1)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; ledger {seen}") from None
+        return seen
+
+    def wait_quiet(self, pipeline: str, at_least: int, within: float = 60) -> dict[str, int]:
+        """Waits until nothing is in flight any more, for sends whose number is not certain; the ledger."""
+        quiet_since = None
+        seen: dict[str, int] = {}
+
+        def quiet():
+            nonlocal quiet_since, seen
+            before, seen = seen, self.ledger(pipeline)
+            if seen != before or seen["in_flight"] or seen["accepted"] < at_least:
+                quiet_since = None
+                return False
+            quiet_since = quiet_since or time.monotonic()
+            return time.monotonic() - quiet_since > QUIET_SECONDS
+
+        try:
+            wait_until(f"{pipeline} settles at least {at_least} records", within, quiet, every=0.1)
         except AssertionError as error:
             raise AssertionError(f"{error}; ledger {seen}") from None
         return seen

@@ -181,13 +181,13 @@ def test_structured_records_come_out_equal_to_their_input(sample, server):
 def test_records_that_do_not_fit_are_counted_and_do_not_hold_up_the_others(server):
     stream = server.create_stream("things", {"fields": [
         field("id", "int64", required=True),
-        field("inner", "struct", fields=[field("n", "int32", required=True)]),
+        field("part", "struct", fields=[field("n", "int32", required=True)]),
         field("at", "timestamp"),
     ]})
     server.create_sink("columns", "out", {"type": "parquet"})
     server.create_pipeline("copy", "INSERT INTO columns SELECT * FROM things")
-    good = [{"id": 1, "inner": {"n": 5}}, {"id": "2", "at": "2026-01-02T03:04:05Z"}, {"id": 3.0, "unknown": {}}]
-    bad = [{"inner": {"n": 1}}, {"id": None}, {"id": True}, {"id": 4, "inner": {"n": "x"}}, {"id": 5, "at": "yesterday"}]
+    good = [{"id": 1, "part": {"n": 5}}, {"id": "2", "at": "2026-01-02T03:04:05Z"}, {"id": 3.0, "unknown": {}}]
+    bad = [{"part": {"n": 1}}, {"id": None}, {"id": True}, {"id": 4, "part": {"n": "x"}}, {"id": 5, "at": "yesterday"}]
     server.send(stream, [good[0], bad[0], bad[1], good[1], bad[2], bad[3], good[2], bad[4]])
     ledger = server.wait_delivered("copy", 8)
     assert (ledger["delivered"], ledger["dead_lettered"], ledger["filtered"]) == (3, 5, 0)
@@ -196,5 +196,5 @@ def test_records_that_do_not_fit_are_counted_and_do_not_hold_up_the_others(serve
     assert {r: n for r, n in reasons.items() if n} == {
         "missing_field": 1, "null_value": 1, "type_mismatch": 1, "parse_failure": 2,
     }
-    rows = duckdb.sql(f"SELECT id, inner.n, at FROM read_parquet('{server.bucket('out')}/**/*.parquet') ORDER BY id")
+    rows = duckdb.sql(f'SELECT id, part.n, "at" FROM read_parquet(\'{server.bucket("out")}/**/*.parquet\') ORDER BY id')
     assert rows.fetchall() == [(1, 5, None), (2, None, datetime(2026, 1, 2, 3, 4, 5)), (3, None, None)]

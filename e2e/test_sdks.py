@@ -34,7 +34,7 @@ def test_python_sdk_streams(server, client):
 
     schema = {"fields": [{"name": "n", "type": "int64", "required": True}, {"name": "t", "type": "timestamp", "unit": "second"}]}
     typed = streams.create(account_id=account, name="typed", schema=schema, http={"enabled": False, "authentication": False})
-    assert [f.name for f in typed.schema.fields] == ["n", "t"] and not typed.http.enabled
+    assert [f.name for f in typed.schema_.fields] == ["n", "t"] and not typed.http.enabled
     assert server.post(typed.id, b"[]").status_code == 404
 
     # Automatic paging walks every page and ends.

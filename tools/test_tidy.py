@@ -74,6 +74,10 @@ class Tidy(unittest.TestCase):
             text = crate("lakehead-log", line)
             self.assert_one({"crates/lakehead-log/Cargo.toml": text}, "must be `workspace = true`")
 
+    def test_a_crate_may_name_itself_for_its_tests(self):
+        text = crate("lakehead-disk") + '[dev-dependencies]\nlakehead-disk = { path = ".", features = ["sim"] }\n'
+        self.assertEqual(self.violations({"crates/lakehead-disk/Cargo.toml": text}), [])
+
     def test_a_crate_lives_in_a_folder_of_its_name(self):
         self.assert_one({"crates/logging/Cargo.toml": crate("lakehead-log")}, "folder of another name")
 

@@ -229,7 +229,7 @@ pub(crate) fn run(case: &Case, amount: Amount, binary: &Path, folder: &Path) -> 
     })
 }
 
-/// What the generator itself can do: the same requests to a server that drops them. CPU is not the server's here.
+/// What the generator itself can do: the same requests to a server that drops them. CPU is the generator's here.
 pub(crate) fn ceiling(
     name: &'static str,
     width: Width,
@@ -240,6 +240,7 @@ pub(crate) fn ceiling(
     let pool = Pool::new(width, bytes.min(POOL_BYTES_MAX) as usize, amount.seed);
     let discard = Discard::start(Some(server::SERVER_CORE), Vec::new())?;
     let paths = ["/".to_owned()];
+    let cpu_before = server::thread_cpu_seconds()?;
     let outcome = load::run(&Load {
         address: discard.address(),
         pool: &pool,
@@ -251,15 +252,16 @@ pub(crate) fn ceiling(
         bytes,
         limit: amount.limit,
     })?;
+    let cpu_seconds = server::thread_cpu_seconds()? - cpu_before;
     discard.stop();
     Ok(Row {
         name,
-        about: "the generator against a server that drops everything",
+        about: "the generator against a server that drops everything; CPU is the generator's",
         bytes: outcome.bytes,
         events: outcome.events,
         refused: outcome.refused,
         elapsed: outcome.elapsed,
-        cpu_seconds: 0.0,
+        cpu_seconds,
         latency: outcome.latency,
         rss_bytes: 0,
         budget: Budget::default(),

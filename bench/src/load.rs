@@ -13,6 +13,7 @@
 //! ```
 //! Memory: the pool of bodies plus 4 KiB and a request head per connection.
 
+use std::collections::VecDeque;
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -90,7 +91,8 @@ struct Run<'a> {
     load: &'a Load<'a>,
     clock: SystemClock,
     connections: Vec<Connection>,
-    idle: Vec<usize>,
+    /// First in, first out: no connection stays unused so long that the server takes it for abandoned.
+    idle: VecDeque<usize>,
     waiting: Vec<usize>,
     next_body: usize,
     started_bytes: u64,
@@ -122,7 +124,7 @@ pub(crate) fn run(load: &Load<'_>) -> io::Result<Outcome> {
     let begun = clock.monotonic();
     let mut run = Run {
         load,
-        idle: (0..connections.len()).rev().collect(),
+        idle: (0..connections.len()).collect(),
         waiting: Vec::new(),
         connections,
         next_body: load.first_body,
@@ -208,7 +210,7 @@ impl Run<'_> {
                     due
                 }
             };
-            let Some(connection) = self.idle.pop() else { break };
+            let Some(connection) = self.idle.pop_front() else { break };
             self.prepare(connection, since);
             self.drive(connection)?;
         }
@@ -256,7 +258,7 @@ impl Run<'_> {
                     if self.is_through() {
                         return Ok(());
                     }
-                    self.idle.pop();
+                    self.idle.pop_back();
                     self.prepare(index, self.last_answer);
                 }
             }
@@ -275,7 +277,7 @@ impl Run<'_> {
                 self.outcome.bytes += self.load.pool.body(body).len() as u64;
                 self.outcome.latency.record(now.saturating_sub(connection.since));
                 connection.state = State::Idle;
-                self.idle.push(index);
+                self.idle.push_back(index);
             }
             429 | 503 => {
                 self.outcome.refused += 1;

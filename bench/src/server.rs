@@ -197,9 +197,7 @@ impl Server {
 
     /// User and system time of the whole process so far.
     pub(crate) fn cpu_seconds(&self) -> io::Result<f64> {
-        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        let ticks = cpu_ticks(&stat).ok_or_else(|| io::Error::other(format!("unreadable {stat:?}")))?;
-        Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
+        cpu_seconds(&format!("/proc/{}/stat", self.child.id()))
     }
 
     /// The most memory the process ever had resident.
@@ -220,6 +218,17 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// User and system time of the calling thread so far.
+pub(crate) fn thread_cpu_seconds() -> io::Result<f64> {
+    cpu_seconds("/proc/thread-self/stat")
+}
+
+fn cpu_seconds(path: &str) -> io::Result<f64> {
+    let stat = std::fs::read_to_string(path)?;
+    let ticks = cpu_ticks(&stat).ok_or_else(|| io::Error::other(format!("unreadable {path}: {stat:?}")))?;
+    Ok(ticks as f64 / rustix::param::clock_ticks_per_second() as f64)
 }
 
 fn pause() {

@@ -50,7 +50,7 @@ const pipeline = await pipelines.createV1({ ...account, name: 'ts_pipeline', sql
 const full = await pipelines.getV1(pipeline.id, account);
 assert.deepEqual(full.tables.map((t) => t.name).sort(), ['ts_sink', 'ts_stream_0']);
 assert.deepEqual((await all(pipelines.listV1(account))).map((p) => p.name), ['ts_pipeline']);
-await fails(pipelines.validateSql({ ...account, sql: 'INSERT INTO nowhere SELECT 1' }), Cloudflare.BadRequestError, 400, 1005);
+await fails(pipelines.validateSql({ ...account, sql: 'INSERT INTO nowhere SELECT 1' }), Cloudflare.BadRequestError, 400, 1004);
 
 await pipelines.deleteV1(pipeline.id, account);
 await fails(pipelines.getV1(pipeline.id, account), Cloudflare.NotFoundError, 404, 1000);

@@ -14,16 +14,27 @@ pub enum BodyErrorKind {
     /// JSON starts well, but is not an array.
     NotAnArray,
     /// An element of the array, or a line, is a JSON value other than an object.
-    NotAnObject { record: usize },
+    NotAnObject {
+        /// Index of the element or line, blank lines not counted.
+        record: usize,
+    },
     /// A record nests arrays and objects deeper than [`JSON_DEPTH_MAX`] levels, its own braces counted.
     TooDeep,
     /// A record is longer than [`RECORD_BYTES_MAX`].
-    RecordTooLarge { record: usize, bytes: usize, limit: usize },
+    RecordTooLarge {
+        /// Index of the record.
+        record: usize,
+        /// What it has.
+        bytes: usize,
+        /// What it may have.
+        limit: usize,
+    },
 }
 
 /// The refusal of a body: what, where, and what was expected there. Never holds a value of the body.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BodyError {
+    /// What is wrong.
     pub kind: BodyErrorKind,
     /// The byte of the body at which the fault shows, from 0; the body's length if it ends too early.
     pub position_bytes: usize,

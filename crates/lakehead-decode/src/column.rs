@@ -86,6 +86,32 @@ impl Column {
         }
     }
 
+    /// Columns a value takes, its own and those inside it; lists inside count their elements themselves.
+    pub(crate) fn width(&self) -> usize {
+        match &self.values {
+            Values::Struct(members) => 1 + members.width(),
+            _ => 1,
+        }
+    }
+
+    /// Whether there are lists inside whose elements must be counted.
+    pub(crate) fn is_limited(&self) -> bool {
+        match &self.values {
+            Values::Struct(members) => members.is_limited(),
+            Values::List(list) => list.is_limited(),
+            _ => false,
+        }
+    }
+
+    /// Starts counting elements anew.
+    pub(crate) fn begin_record(&mut self) {
+        match &mut self.values {
+            Values::Struct(members) => members.begin_record(),
+            Values::List(list) => list.begin_record(),
+            _ => {}
+        }
+    }
+
     /// Drops every row from the `rows`-th on, finished or not.
     pub(crate) fn truncate(&mut self, rows: usize) {
         if !self.build {

@@ -7,7 +7,7 @@ use lakehead_model::Schema;
 use crate::arrow_types::arrow_schema;
 use crate::finish::array;
 use crate::members::Members;
-use crate::reject::{Fault, Read, Reason, Reject};
+use crate::reject::{Fault, Read, Reason, Reject, syntax, unfit};
 use crate::scan::{byte, skip_white};
 use crate::text::Bytes;
 use crate::{Bounds, json_text};
@@ -19,8 +19,9 @@ pub const BATCH_BYTES_MAX: usize = i32::MAX as usize;
 ///
 /// Every field of the schema is checked; those of the projection are built. A record is taken whole or not at all.
 ///
-/// Memory: about the JSON bytes pushed since the last [`Decoder::finish`], plus up to 20 bytes for every row and column, and
-/// every list element and column inside it.
+/// Memory: about the JSON bytes pushed since the last [`Decoder::finish`], plus up to 20 bytes for every column of the
+/// projection and row, and for every column inside a list and element, whether the record wrote it or not. Elements of one
+/// record have at most 4 Mi values. So callers finish by rows as well as by bytes.
 #[derive(Debug)]
 pub struct Decoder {
     shape: Shape,
@@ -80,26 +81,39 @@ impl Decoder {
     /// # Errors
     /// Why the record does not fit. Nothing of it stays.
     pub fn push(&mut self, record: &[u8]) -> Result<(), Reject> {
-        if simdutf8::basic::from_utf8(record).is_err() {
-            return Err(Reject::not_json("the record is not UTF-8"));
+        match u32::try_from(record.len()) {
+            Ok(end) => self.push_within(record, (0, end)),
+            Err(_) => Err(Reject::not_json("the record has more than 4 GiB")),
         }
-        self.push_at(record, 0, record.len())
+    }
+
+    /// Takes one record of a body, as framing found it. Faster than [`Decoder::push`]: bytes behind the record may be looked
+    /// at (never taken), so that its last ones need no special care.
+    ///
+    /// # Errors
+    /// As [`Decoder::push`].
+    pub fn push_within(&mut self, body: &[u8], (start, end): Bounds) -> Result<(), Reject> {
+        let (start, end) = (start as usize, end as usize);
+        match body.get(start..end) {
+            None => Err(Reject::not_json("the record lies outside of its body")),
+            Some(record) if simdutf8::basic::from_utf8(record).is_err() => {
+                Err(Reject::not_json("the record is not UTF-8"))
+            }
+            // What reading may take from behind a broken record is dropped with it: its end is not where it should be.
+            Some(_) => self.push_at(body, start, end),
+        }
     }
 
     /// Takes the records of a body, as framing found them. Tells of each that does not fit its index in `bounds` and why.
     pub fn push_body(&mut self, body: &[u8], bounds: &[Bounds], mut rejected: impl FnMut(usize, Reject)) {
-        for (index, (start, end)) in bounds.iter().enumerate() {
-            let pushed = match body.get(*start as usize..*end as usize) {
-                Some(record) => self.push(record),
-                None => Err(Reject::not_json("the record lies outside of its body")),
-            };
-            if let Err(reject) = pushed {
+        for (index, bounds) in bounds.iter().enumerate() {
+            if let Err(reject) = self.push_within(body, *bounds) {
                 rejected(index, reject);
             }
         }
     }
 
-    /// Takes the record from `start` to `end` of `input`, which is UTF-8.
+    /// Takes the record from `start` to `end` of `input`, which is UTF-8 there.
     fn push_at(&mut self, input: &[u8], start: usize, end: usize) -> Result<(), Reject> {
         let length = end - start;
         if self.bytes + length > BATCH_BYTES_MAX {
@@ -107,7 +121,9 @@ impl Decoder {
         }
         let rows = self.rows();
         let read = self.read(input, start).and_then(|behind| {
-            if skip_white(input, behind) == end { Ok(()) } else { Err(crate::reject::syntax(behind)) }
+            let rest = input.get(behind..end);
+            let ends = rest.is_some_and(|rest| skip_white(rest, 0) == rest.len());
+            if ends { Ok(()) } else { Err(syntax(behind.min(end))) }
         });
         match read {
             Ok(()) => {
@@ -133,13 +149,14 @@ impl Decoder {
     fn read(&mut self, input: &[u8], start: usize) -> Read {
         let pos = skip_white(input, start);
         if byte(input, pos) != b'{' {
-            return Err(crate::reject::unfit(Reject::new(
-                Reason::TypeMismatch,
-                "expected an object, received something else".to_owned(),
-            )));
+            let detail = format!("expected an object, received {}", kind(byte(input, pos)));
+            return Err(unfit(Reject::new(Reason::TypeMismatch, detail)));
         }
         match &mut self.shape {
-            Shape::Structured { record, .. } => record.read(input, pos + 1, true),
+            Shape::Structured { record, .. } => {
+                record.begin_record();
+                record.read(input, pos + 1, true)
+            }
             Shape::Unstructured { values, build: true, .. } => json_text::copy(input, pos, values),
             Shape::Unstructured { .. } => json_text::skip(input, pos),
         }
@@ -173,6 +190,18 @@ impl Decoder {
         let options = RecordBatchOptions::new().with_row_count(Some(rows));
         RecordBatch::try_new_with_options(self.schema.clone(), arrays, &options)
             .expect("columns have the types of the schema and one row for every record taken")
+    }
+}
+
+/// The kind of JSON value that starts with a byte.
+fn kind(first: u8) -> &'static str {
+    match first {
+        b'[' => "an array",
+        b'"' => "a string",
+        b't' | b'f' => "a boolean",
+        b'n' => "null",
+        b'-' | b'0'..=b'9' => "a number",
+        _ => "what is no JSON",
     }
 }
 

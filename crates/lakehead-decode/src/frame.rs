@@ -17,9 +17,13 @@
 use lakehead_model::limits::{JSON_DEPTH_MAX, RECORD_BYTES_MAX};
 
 use crate::body_error::{BodyError, BodyErrorKind};
+use crate::keys::Keys;
 use crate::scan::{byte, find_string_special, skip_white};
 
 const _: () = assert!(JSON_DEPTH_MAX <= 64, "open containers are the bits of one word");
+
+/// Bodies from this size on have their keys noted.
+const LEARN_FROM_BYTES: usize = 4096;
 
 /// Where a record stands in a body: first byte, and the byte behind its last.
 pub type Bounds = (u32, u32);
@@ -32,6 +36,7 @@ pub type Bounds = (u32, u32);
 /// The first fault in the body; bytes that are not UTF-8 anywhere come before all other faults.
 pub fn frame_array(body: &[u8], bounds: &mut Vec<Bounds>) -> Result<(), BodyError> {
     start(body, bounds)?;
+    let mut keys = Keys::new(body.len() > LEARN_FROM_BYTES);
     let mut pos = skip_white(body, 0);
     if byte(body, pos) != b'[' {
         let kind = match byte(body, pos) {
@@ -45,7 +50,7 @@ pub fn frame_array(body: &[u8], bounds: &mut Vec<Bounds>) -> Result<(), BodyErro
         pos = skip_white(body, pos + 1);
     } else {
         loop {
-            pos = record::<false>(body, pos, bounds)?;
+            pos = record::<false>(body, pos, bounds, &mut keys)?;
             pos = skip_white(body, pos);
             match byte(body, pos) {
                 b',' => pos = skip_white(body, pos + 1),
@@ -70,9 +75,10 @@ pub fn frame_array(body: &[u8], bounds: &mut Vec<Bounds>) -> Result<(), BodyErro
 /// The first fault in the body; bytes that are not UTF-8 anywhere come before all other faults.
 pub fn frame_lines(body: &[u8], bounds: &mut Vec<Bounds>) -> Result<(), BodyError> {
     start(body, bounds)?;
+    let mut keys = Keys::new(body.len() > LEARN_FROM_BYTES);
     let mut pos = skip_white(body, 0);
     while pos < body.len() {
-        pos = record::<true>(body, pos, bounds)?;
+        pos = record::<true>(body, pos, bounds, &mut keys)?;
         pos = skip_blank(body, pos);
         if pos < body.len() && byte(body, pos) != b'\n' {
             return Err(malformed(body, pos, Some(bounds.len()), "the end of the line behind a record"));
@@ -101,7 +107,12 @@ fn malformed(body: &[u8], pos: usize, record: Option<usize>, expected: &'static 
 
 /// Checks the record at `pos`, notes its bounds and returns the place behind it.
 #[inline]
-fn record<const LINE: bool>(body: &[u8], pos: usize, bounds: &mut Vec<Bounds>) -> Result<usize, BodyError> {
+fn record<const LINE: bool>(
+    body: &[u8],
+    pos: usize,
+    bounds: &mut Vec<Bounds>,
+    keys: &mut Keys,
+) -> Result<usize, BodyError> {
     let record = bounds.len();
     if byte(body, pos) != b'{' {
         let kind = match byte(body, pos) {
@@ -110,7 +121,8 @@ fn record<const LINE: bool>(body: &[u8], pos: usize, bounds: &mut Vec<Bounds>) -
         };
         return Err(BodyError::expected(kind, body, pos, Some(record), "`{`, the start of a record"));
     }
-    let end = match object::<LINE>(body, pos) {
+    keys.begin();
+    let end = match object::<LINE>(body, pos, keys) {
         Ok(end) => end,
         Err(fault) => return Err(fault.in_record(body, record)),
     };
@@ -161,7 +173,7 @@ fn skip_blank(body: &[u8], mut pos: usize) -> usize {
 }
 
 /// Checks the object whose brace is at `start`; returns the place behind its closing brace.
-fn object<const LINE: bool>(body: &[u8], start: usize) -> Result<usize, Fault> {
+fn object<const LINE: bool>(body: &[u8], start: usize, keys: &mut Keys) -> Result<usize, Fault> {
     // The lowest bit is the innermost open container, 1 for an object.
     let mut open = 1_u64;
     let mut depth = 1;
@@ -172,14 +184,10 @@ fn object<const LINE: bool>(body: &[u8], start: usize) -> Result<usize, Fault> {
     loop {
         // At a member of the innermost container.
         if open & 1 == 1 {
-            if byte(body, pos) != b'"' {
-                return Err(expected(pos, "`\"`, the start of a key"));
-            }
-            pos = white::<LINE>(body, string(body, pos + 1)?);
-            if byte(body, pos) != b':' {
-                return Err(expected(pos, "`:` behind a key"));
-            }
-            pos = white::<LINE>(body, pos + 1);
+            pos = match keys.guess(body, pos) {
+                Some(behind) => white::<LINE>(body, behind),
+                None => key::<LINE>(body, pos, keys)?,
+            };
         }
         match byte(body, pos) {
             b'"' => pos = string(body, pos + 1)?,
@@ -222,6 +230,20 @@ fn object<const LINE: bool>(body: &[u8], start: usize) -> Result<usize, Fault> {
         }
         pos = white::<LINE>(body, pos + 1);
     }
+}
+
+/// Checks the key at `pos` and its colon; returns the place of the value.
+#[inline(always)]
+fn key<const LINE: bool>(body: &[u8], pos: usize, keys: &mut Keys) -> Result<usize, Fault> {
+    if byte(body, pos) != b'"' {
+        return Err(expected(pos, "`\"`, the start of a key"));
+    }
+    let colon = white::<LINE>(body, string(body, pos + 1)?);
+    if byte(body, colon) != b':' {
+        return Err(expected(colon, "`:` behind a key"));
+    }
+    keys.note(body, pos, colon + 1);
+    Ok(white::<LINE>(body, colon + 1))
 }
 
 /// Checks the string whose content starts at `pos`; returns the place behind its closing quote.

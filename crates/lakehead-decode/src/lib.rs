@@ -7,8 +7,8 @@
 //!                                                         └─► Reject: reason, path, detail
 //! ```
 //!
-//! There is no tape and no DOM: bytes go from the record into the column's buffer. The rules of coercion stand in
-//! [`read`], those of numbers in [`number`], of timestamps in [`time`], of strings in [`text`].
+//! There is no tape and no DOM: bytes go from the record into the column's buffer. The rules of coercion stand in `read`,
+//! those of numbers in `number`, of timestamps in `time`, of strings in `text`, of keys in `members` and `order`.
 //!
 //! **Invariants.** No function here panics, loops or recurses deeper than the schema on any input. A rejected record leaves
 //! no trace in the columns. Columns are valid UTF-8. Messages never hold a value of a record.
@@ -21,9 +21,12 @@ pub mod decoder;
 mod finish;
 pub mod frame;
 mod json_text;
+mod key;
+mod keys;
 mod list;
 mod members;
 mod number;
+mod order;
 mod read;
 pub mod reject;
 mod scan;

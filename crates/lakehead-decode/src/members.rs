@@ -1,59 +1,32 @@
 //! The members of an object: a struct column under construction, and at the outermost level the record.
 //!
-//! Producers write the keys of their objects in one order. So the next key is guessed, from the order seen before, and
-//! compared as bytes (`"name":`, quotes and colon included) before anything is parsed. Only a wrong guess costs a search.
-//!
 //! Of duplicate keys the last one counts: what the earlier one left, value or fault, is dropped when the key comes again.
-
-use std::collections::HashMap;
 
 use lakehead_model::schema::Field;
 
 use crate::column::Column;
 use crate::json_text;
+use crate::order::Order;
 use crate::reject::{Fault, Read, Reason, Reject, syntax, unfit};
-use crate::scan::{byte, skip_white};
-use crate::text::{content, string_end};
-
-/// Guesses tried before the search.
-const GUESSES: usize = 4;
+use crate::scan::{byte, skip_white, starts_with};
 
 #[derive(Debug)]
 pub(crate) struct Members {
     fields: Vec<Member>,
-    by_name: HashMap<Box<[u8]>, u16>,
-    /// Fields in the order their keys are expected.
-    order: Vec<u16>,
-    /// For each field its place in `order`.
-    place: Vec<u16>,
+    order: Order,
     /// One bit a field: met in the object being read.
     seen: Vec<u64>,
     /// Fields whose last value does not fit, with why.
     bad: Vec<(usize, Reject)>,
     rows: usize,
-    scratch: Vec<u8>,
+    /// Whether there are lists inside whose elements must be counted.
+    limited: bool,
 }
 
 #[derive(Debug)]
 struct Member {
     name: String,
-    /// The key as it is usually written, with quotes and colon.
-    written: Box<[u8]>,
     column: Column,
-}
-
-/// A key as nearly every producer writes it: only what must be escaped is.
-fn written(name: &str) -> Box<[u8]> {
-    let mut out = String::with_capacity(name.len() + 3);
-    out.push('"');
-    for c in name.chars() {
-        if matches!(c, '"' | '\\') {
-            out.push('\\');
-        }
-        out.push(c);
-    }
-    out.push_str("\":");
-    out.into_bytes().into()
 }
 
 impl Members {
@@ -62,27 +35,12 @@ impl Members {
         let members: Vec<Member> = fields
             .iter()
             .enumerate()
-            .map(|(i, field)| Member {
-                name: field.name.clone(),
-                written: written(&field.name),
-                column: Column::new(field, build(i)),
-            })
+            .map(|(i, field)| Member { name: field.name.clone(), column: Column::new(field, build(i)) })
             .collect();
-        let indices = 0..u16::try_from(members.len()).unwrap_or(u16::MAX);
-        let by_name = indices.clone().map(|i| (fields[usize::from(i)].name.as_bytes().into(), i)).collect();
         let seen = vec![0; members.len().div_ceil(64)];
-        let order: Vec<u16> = indices.collect();
-        let place = order.clone();
-        Members {
-            fields: members,
-            by_name,
-            order,
-            place,
-            seen,
-            bad: Vec::new(),
-            rows: 0,
-            scratch: Vec::new(),
-        }
+        let limited = members.iter().any(|member| member.column.is_limited());
+        let order = Order::new(fields.iter().map(|field| field.name.as_str()));
+        Members { fields: members, order, seen, bad: Vec::new(), rows: 0, limited }
     }
 
     pub(crate) fn rows(&self) -> usize {
@@ -91,6 +49,21 @@ impl Members {
 
     pub(crate) fn columns(&mut self) -> impl Iterator<Item = &mut Column> {
         self.fields.iter_mut().map(|m| &mut m.column)
+    }
+
+    pub(crate) fn width(&self) -> usize {
+        self.fields.iter().map(|member| member.column.width()).sum()
+    }
+
+    pub(crate) fn is_limited(&self) -> bool {
+        self.limited
+    }
+
+    #[inline]
+    pub(crate) fn begin_record(&mut self) {
+        if self.limited {
+            self.columns().for_each(Column::begin_record);
+        }
     }
 
     pub(crate) fn truncate(&mut self, rows: usize) {
@@ -113,15 +86,16 @@ impl Members {
         } else {
             let mut guess = 0;
             loop {
-                let (field, behind) = self.key(input, pos, guess)?;
+                let (field, behind) = self.order.read(input, pos, &mut guess)?;
                 pos = skip_white(input, behind);
                 pos = match field {
-                    Some(field) => {
-                        guess = usize::from(self.place[field]) + 1;
-                        self.value(field, input, pos)?
-                    }
+                    Some(field) => self.value(field, input, pos)?,
                     None => json_text::skip(input, pos)?,
                 };
+                if starts_with(input, pos, b",\"") {
+                    pos += 1;
+                    continue;
+                }
                 pos = skip_white(input, pos);
                 match byte(input, pos) {
                     b',' => pos = skip_white(input, pos + 1),
@@ -131,37 +105,12 @@ impl Members {
             }
             pos += 1;
         }
+        self.order.end_object();
         self.finish_object()?;
         if build {
             self.rows += 1;
         }
         Ok(pos)
-    }
-
-    /// Reads a key and its colon: the field, if it is one, and the place behind.
-    #[inline(always)]
-    fn key(&mut self, input: &[u8], pos: usize, guess: usize) -> Result<(Option<usize>, usize), Box<Fault>> {
-        let rest = input.get(pos..).unwrap_or_default();
-        for field in self.order.iter().skip(guess).take(GUESSES) {
-            let field = usize::from(*field);
-            let written = &self.fields[field].written;
-            if rest.starts_with(written) {
-                return Ok((Some(field), pos + written.len()));
-            }
-        }
-        self.search(input, pos)
-    }
-
-    #[inline(never)]
-    fn search(&mut self, input: &[u8], pos: usize) -> Result<(Option<usize>, usize), Box<Fault>> {
-        if byte(input, pos) != b'"' {
-            return Err(syntax(pos));
-        }
-        let (end, escapes) = string_end(input, pos + 1)?;
-        let name = content(input, pos + 1, end, escapes, &mut self.scratch)?;
-        let field = self.by_name.get(name).map(|i| usize::from(*i));
-        let colon = skip_white(input, end);
-        if byte(input, colon) == b':' { Ok((field, colon + 1)) } else { Err(syntax(colon)) }
     }
 
     /// Reads the value of a field; of one that does not fit, notes why and skips it.

@@ -20,7 +20,7 @@ use crate::column::{Column, Values};
 use crate::json_text;
 use crate::number::{self, NumberFault};
 use crate::reject::{Fault, Read, Reason, Reject, syntax, unfit};
-use crate::scan::byte;
+use crate::scan::{byte, starts_with};
 use crate::text::{self, string_end};
 use crate::time;
 use lakehead_model::schema::FieldType;
@@ -64,20 +64,20 @@ impl Column {
                 }
             }
             Values::Bool(v) => {
-                if input.get(pos..pos + 4) == Some(b"true") {
+                if starts_with(input, pos, b"true") {
                     push(v, build, 1);
                     return Ok(pos + 4);
                 }
-                if input.get(pos..pos + 5) == Some(b"false") {
+                if starts_with(input, pos, b"false") {
                     push(v, build, 0);
                     return Ok(pos + 5);
                 }
             }
             Values::Timestamp { values, unit } if first == b'"' => {
-                let (end, escapes) = string_end(input, pos + 1)?;
+                // A text with escapes has another form than the usual one.
+                let (end, _) = string_end(input, pos + 1)?;
                 let content = input.get(pos + 1..end - 1).unwrap_or_default();
-                if let Some(Ok(value)) = time::moment(content).filter(|_| !escapes).map(|m| m.in_unit(*unit))
-                {
+                if let Some(Ok(value)) = time::usual_moment(content).map(|m| m.in_unit(*unit)) {
                     push(values, build, value);
                     return Ok(end);
                 }

@@ -20,6 +20,7 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// The name in metrics and dead letters.
     pub fn as_str(self) -> &'static str {
         match self {
             Reason::MissingField => "missing_field",
@@ -39,6 +40,7 @@ impl fmt::Display for Reason {
 /// The verdict on a record that does not fit. Of several faults, the one whose field stands first in the schema.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Reject {
+    /// One of four.
     pub reason: Reason,
     /// `a.b`, `items[2].price`; empty for the record itself.
     pub path: String,

@@ -4,7 +4,10 @@
 //! UTF-8. NUL is kept.
 
 use crate::reject::{Read, syntax};
-use crate::scan::{self, CHUNK_BYTES, byte, find_quote_or_backslash, quote_or_backslash};
+use crate::scan::{
+    BLOCK_BYTES, CHUNK_BYTES, block, byte, chunk, find_quote_or_backslash, quote_or_backslash,
+    quote_or_backslash_block,
+};
 
 /// Values of variable length under construction.
 ///
@@ -20,11 +23,13 @@ pub(crate) struct Bytes {
     used: usize,
     /// First 0, then one end a value.
     ends: Vec<i32>,
+    /// Content of the batch before; the next one is likely to be as large.
+    usual: usize,
 }
 
 impl Default for Bytes {
     fn default() -> Self {
-        Bytes { data: Vec::new(), used: 0, ends: vec![0] }
+        Bytes { data: Vec::new(), used: 0, ends: vec![0], usual: 0 }
     }
 }
 
@@ -51,13 +56,17 @@ impl Bytes {
         self.used = self.ends.last().map_or(0, |end| usize::try_from(*end).unwrap_or(0));
     }
 
-    /// Sixteen bytes of which `count` are content.
+    /// Bytes of which `count` are content.
     #[inline(always)]
-    fn push_chunk(&mut self, chunk: &[u8; CHUNK_BYTES], count: usize) {
-        if self.data.len() < self.used + CHUNK_BYTES {
-            self.grow(CHUNK_BYTES);
+    fn push_some<const N: usize>(&mut self, bytes: &[u8; N], count: usize) {
+        let room = self.data.get_mut(self.used..).and_then(|room| room.first_chunk_mut());
+        match room {
+            Some(room) => *room = *bytes,
+            None => {
+                self.grow(N);
+                self.data[self.used..self.used + N].copy_from_slice(bytes);
+            }
         }
-        self.data[self.used..self.used + CHUNK_BYTES].copy_from_slice(chunk);
         self.used += count;
     }
 
@@ -72,36 +81,43 @@ impl Bytes {
     #[cold]
     #[inline(never)]
     fn grow(&mut self, more: usize) {
-        let wanted = (self.used + more).max(self.data.len() * 2).max(1024);
+        let usual = if self.data.is_empty() { self.usual + self.usual / 8 } else { 0 };
+        let wanted = (self.used + more).max(self.data.len() * 2).max(usual).max(256);
         self.data.resize(wanted, 0);
     }
 
     /// Content and ends, for an array; leaves nothing behind.
     pub(crate) fn take(&mut self) -> (Vec<u8>, Vec<i32>) {
         self.data.truncate(self.used);
-        self.used = 0;
-        (std::mem::take(&mut self.data), std::mem::replace(&mut self.ends, vec![0]))
+        self.usual = std::mem::take(&mut self.used);
+        let mut ends = Vec::with_capacity(self.ends.len());
+        ends.push(0);
+        (std::mem::take(&mut self.data), std::mem::replace(&mut self.ends, ends))
     }
 
     /// Reads the string whose content starts at `pos` as one value.
     #[inline(always)]
     pub(crate) fn read_string(&mut self, input: &[u8], mut pos: usize) -> Read {
-        // Looking and copying go together: a chunk is stored whole, and the next one is stored over what was too much.
-        while let Some(chunk) = scan::chunk(input, pos) {
-            let mask = quote_or_backslash(chunk);
-            if mask == 0 {
-                self.push_chunk(chunk, CHUNK_BYTES);
-                pos += CHUNK_BYTES;
-                continue;
+        // Looking and copying go together: bytes are stored whole, and the next ones are stored over what was too much.
+        let Some(chunk) = chunk(input, pos) else { return self.read_rest(input, pos) };
+        let mask = quote_or_backslash(chunk);
+        let count = if mask == 0 { CHUNK_BYTES } else { mask.trailing_zeros() as usize };
+        self.push_some(chunk, count);
+        pos += count;
+        if mask == 0 {
+            while let Some(block) = block(input, pos) {
+                let mask = quote_or_backslash_block(block);
+                let count = if mask == 0 { BLOCK_BYTES } else { mask.trailing_zeros() as usize };
+                self.push_some(block, count);
+                pos += count;
+                if mask != 0 {
+                    break;
+                }
             }
-            let count = mask.trailing_zeros() as usize;
-            self.push_chunk(chunk, count);
-            pos += count;
-            if byte(input, pos) == b'"' {
-                self.end_value();
-                return Ok(pos + 1);
-            }
-            break;
+        }
+        if byte(input, pos) == b'"' {
+            self.end_value();
+            return Ok(pos + 1);
         }
         self.read_rest(input, pos)
     }

@@ -7,6 +7,8 @@
 //!
 //! Anything newer may be there whole, in part, or not at all.
 
+#[cfg(feature = "sim")]
+pub mod sim;
 mod system;
 
 use std::fmt;
@@ -15,6 +17,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 pub use system::SystemDisk;
+
+/// Alignment of writes that go past the page cache.
+pub const PAGE_BYTES: usize = 4096;
 
 pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
@@ -53,6 +58,11 @@ pub trait File: Send + Sync + fmt::Debug + 'static {
     /// Makes the file `size_bytes` long, filled with zeros, in a way that later overwriting and syncing changes no metadata.
     /// Durable when it returns. For a file just created.
     fn fill_with_zeros(&self, size_bytes: u64) -> io::Result<()>;
+    /// From now on, writes through this handle go past the page cache, which costs less for data that is seldom read back
+    /// from it: each [`File::write_at`] must be one part that starts and ends at a multiple of [`PAGE_BYTES`] in memory and in
+    /// the file. `false` if that is not to be had; writes then go through the cache as before. What is written is no more
+    /// durable than otherwise. Read through another handle.
+    fn write_past_cache(&self) -> bool;
     /// Forgets what memory holds of the synced content, so that the next read comes from the disk. A hint: it may do nothing.
     fn drop_cached(&self);
 }

@@ -6,9 +6,9 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 use std::sync::Arc;
 
-use rustix::fs::FlockOperation;
+use rustix::fs::{FlockOperation, OFlags};
 
-use crate::{Disk, File, Lock};
+use crate::{Disk, File, Lock, PAGE_BYTES};
 
 #[derive(Debug, Default, Clone, Copy)]
 pub struct SystemDisk;
@@ -82,6 +82,54 @@ impl Disk for SystemDisk {
     }
 }
 
+const FILL_BYTES: usize = 1 << 20;
+
+impl SystemFile {
+    /// Switches writing past the page cache on or off; whether that worked.
+    fn set_direct(&self, on: bool) -> bool {
+        let Ok(flags) = rustix::fs::fcntl_getfl(&self.0) else { return false };
+        let wanted = if on { flags | OFlags::DIRECT } else { flags - OFlags::DIRECT };
+        rustix::fs::fcntl_setfl(&self.0, wanted).is_ok()
+    }
+
+    fn is_direct(&self) -> bool {
+        rustix::fs::fcntl_getfl(&self.0).is_ok_and(|flags| flags.contains(OFlags::DIRECT))
+    }
+
+    /// Writes zeros without taking them through the page cache, which costs a copy and evicts what is useful. `false`: this
+    /// file system does not offer it.
+    fn fill_past_the_cache(&self, size_bytes: u64) -> io::Result<bool> {
+        if !self.set_direct(true) {
+            return Ok(false);
+        }
+        let buffer = vec![0; FILL_BYTES + PAGE_BYTES];
+        let aligned = buffer.as_ptr().align_offset(PAGE_BYTES);
+        let filled = match buffer.get(aligned..aligned + FILL_BYTES) {
+            Some(zeros) => self.fill_with(zeros, size_bytes),
+            None => Err(io::ErrorKind::InvalidInput.into()),
+        };
+        self.set_direct(false);
+        match filled {
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(false),
+            other => other.map(|()| true),
+        }
+    }
+
+    fn fill_through_the_cache(&self, size_bytes: u64) -> io::Result<()> {
+        self.fill_with(&vec![0; FILL_BYTES], size_bytes)
+    }
+
+    fn fill_with(&self, zeros: &[u8], size_bytes: u64) -> io::Result<()> {
+        let mut at = 0;
+        while at < size_bytes {
+            let n = usize::try_from(size_bytes - at).unwrap_or(usize::MAX).min(zeros.len());
+            self.0.write_all_at(&zeros[..n], at)?;
+            at += n as u64;
+        }
+        Ok(())
+    }
+}
+
 impl File for SystemFile {
     fn read_at(&self, buf: &mut [u8], offset: u64) -> io::Result<usize> {
         let mut done = 0;
@@ -100,7 +148,13 @@ impl File for SystemFile {
         const PARTS_MAX: usize = 1024; // IOV_MAX of Linux
         for group in parts.chunks(PARTS_MAX) {
             let wanted: u64 = group.iter().map(|p| p.len() as u64).sum();
-            let written = rustix::io::pwritev(&self.0, group, offset)? as u64;
+            let written = match rustix::io::pwritev(&self.0, group, offset) {
+                // A file system that takes the flag and not the write: through the cache, then.
+                Err(rustix::io::Errno::INVAL) if self.is_direct() && self.set_direct(false) => {
+                    rustix::io::pwritev(&self.0, group, offset)?
+                }
+                written => written?,
+            } as u64;
             if written < wanted {
                 // A short write: the rest goes part by part.
                 let mut skip = written;
@@ -135,14 +189,19 @@ impl File for SystemFile {
     }
 
     fn fill_with_zeros(&self, size_bytes: u64) -> io::Result<()> {
-        let zeros = vec![0; 1 << 20];
-        let mut at = 0;
-        while at < size_bytes {
-            let n = (size_bytes - at).min(zeros.len() as u64);
-            self.0.write_all_at(&zeros[..usize::try_from(n).unwrap_or(zeros.len())], at)?;
-            at += n;
+        // Space first: a full disk shows before anything is written, and the file lies in one piece.
+        match rustix::fs::fallocate(&self.0, rustix::fs::FallocateFlags::empty(), 0, size_bytes) {
+            Ok(()) | Err(rustix::io::Errno::OPNOTSUPP) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+        if !(size_bytes.is_multiple_of(PAGE_BYTES as u64) && self.fill_past_the_cache(size_bytes)?) {
+            self.fill_through_the_cache(size_bytes)?;
         }
         self.0.sync_all()
+    }
+
+    fn write_past_cache(&self) -> bool {
+        self.set_direct(true)
     }
 
     fn drop_cached(&self) {

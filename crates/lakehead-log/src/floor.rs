@@ -53,6 +53,9 @@ impl Floor {
     /// The floor on disk; `None` if neither slot is valid.
     pub(crate) fn open(disk: &dyn Disk, dir: &Path) -> io::Result<Option<Floor>> {
         let file = disk.open(&dir.join(NAME))?;
+        // What is acted upon must be what a power cut leaves.
+        file.sync_data()?;
+        file.drop_cached();
         let mut best: Option<Floor> = None;
         for at in SLOTS_AT {
             let mut slot = [0; SLOT_BYTES];

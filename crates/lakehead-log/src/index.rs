@@ -92,17 +92,30 @@ impl SegmentIndex {
         extent.entries.get(behind.saturating_sub(1)).copied()
     }
 
-    /// Notes that `positions` are lost; `true` if that was news.
-    pub(crate) fn lose(&mut self, lost: Lost) -> bool {
-        let known = self.lost.iter().any(|l| {
-            l.partition == lost.partition
-                && l.positions.start <= lost.positions.start
-                && lost.positions.end <= l.positions.end
-        });
-        if !known {
-            self.lost.push(lost);
-        }
-        !known
+    /// What of `lost` is not known to be lost here.
+    pub(crate) fn not_lost_yet(&self, lost: Vec<Lost>) -> Vec<Lost> {
+        let outside = |lost: Lost, known: &Range<Position>| {
+            let Range { start, end } = lost.positions;
+            let parts = [start..end.min(known.start), start.max(known.end)..end];
+            parts
+                .into_iter()
+                .filter(|part| part.start < part.end)
+                .map(move |positions| Lost { positions, ..lost.clone() })
+        };
+        let lost = lost.into_iter().filter(|l| l.positions.start < l.positions.end).collect();
+        self.lost.iter().fold(lost, |news: Vec<Lost>, known| {
+            let cut = |new: Lost| match new.partition == known.partition {
+                true => outside(new, &known.positions).collect(),
+                false => vec![new],
+            };
+            news.into_iter().flat_map(cut).collect()
+        })
+    }
+
+    /// Notes that positions are lost.
+    pub(crate) fn lose(&mut self, lost: Lost) {
+        let news = self.not_lost_yet(vec![lost]);
+        self.lost.extend(news);
     }
 
     /// When the youngest record came.

@@ -23,12 +23,13 @@ use lakehead_model::Timestamp;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::floor::Floor;
+use crate::header::PAGE;
 use crate::segment::{Segment, index_path, segment_path};
 use crate::shared::Shared;
 use crate::trim;
 
-/// Segments kept ready.
-const SPARES: usize = 2;
+/// A segment that leaves at least this part of itself unused gives it back; one that leaves less stays fit for use again.
+const GIVE_BACK: u64 = 8;
 const RETRY: Duration = Duration::from_secs(1);
 pub(crate) const PREPARE_NAME: &str = "prepare.tmp";
 
@@ -44,6 +45,8 @@ pub(crate) struct Spare {
 #[derive(Debug)]
 struct State {
     spares: VecDeque<Spare>,
+    /// Bytes of spares that the writer took and that are not among the segments yet.
+    taken_bytes: u64,
     next_id: u64,
     /// Why no further segment can be prepared at the moment.
     blocked: Option<String>,
@@ -71,6 +74,7 @@ impl Keeper {
     pub(crate) fn new(spares: VecDeque<Spare>, next_id: u64, to_seal: VecDeque<Arc<Segment>>) -> Self {
         let state = State {
             spares,
+            taken_bytes: 0,
             next_id,
             blocked: None,
             to_seal,
@@ -118,6 +122,7 @@ impl Keeper {
                 return None;
             }
             if let Some(spare) = state.spares.pop_front() {
+                state.taken_bytes += spare.size_bytes;
                 state.kicked = true;
                 self.work.notify_all();
                 return Some(spare);
@@ -129,6 +134,11 @@ impl Keeper {
         }
     }
 
+    /// The spare that was taken is among the segments now.
+    pub(crate) fn settle(&self, spare: &Spare) {
+        self.state.lock().taken_bytes -= spare.size_bytes;
+    }
+
     /// Whether there is neither a prepared segment nor room for one.
     pub(crate) fn blocked(&self) -> bool {
         let state = self.state.lock();
@@ -136,7 +146,8 @@ impl Keeper {
     }
 
     pub(crate) fn spare_bytes(&self) -> u64 {
-        self.state.lock().spares.iter().map(|s| s.size_bytes).sum()
+        let state = self.state.lock();
+        state.spares.iter().map(|s| s.size_bytes).sum::<u64>() + state.taken_bytes
     }
 
     pub(crate) fn spares(&self) -> usize {
@@ -211,7 +222,7 @@ impl KeeperThread {
                 self.trim(segment)?;
             }
             let mut state = self.shared.keeper.state.lock();
-            if state.spares.len() >= SPARES {
+            if state.spares.len() >= self.shared.settings.spare_segments {
                 state.blocked = None;
                 return Ok(());
             }
@@ -275,9 +286,23 @@ impl KeeperThread {
         Ok(None)
     }
 
-    /// Writes the index file of a full segment and gives back what it does not use.
+    /// Writes the index file of a segment that is not written to any more, and gives back what it does not use.
     fn seal(&self, segment: &Segment) -> Result<(), Failed> {
-        segment.release_file();
+        self.write_index(segment)?;
+        let used = u64::from(segment.end()).next_multiple_of(PAGE);
+        let size = segment.size_bytes.load(Ordering::Relaxed);
+        if segment.unused_behind()
+            && size.saturating_sub(used) >= self.shared.settings.segment_bytes / GIVE_BACK
+        {
+            match segment.open(&*self.shared.seams.disk).and_then(|file| file.truncate(used)) {
+                Ok(()) => segment.size_bytes.store(used, Ordering::Relaxed),
+                Err(error) => tracing::warn!(path = %segment.path.display(), %error, "log_segment_not_cut"),
+            }
+        }
+        Ok(())
+    }
+
+    fn write_index(&self, segment: &Segment) -> Result<(), Failed> {
         let (settings, disk) = (&self.shared.settings, &self.shared.seams.disk);
         let bytes = segment.index().encode(self.shared.log_id, segment.id, segment.end());
         let path = index_path(&settings.dir, segment.id);
@@ -325,7 +350,7 @@ impl KeeperThread {
         let _ = disk.remove(&index_path(&settings.dir, segment.id));
         let recycle = Arc::strong_count(&segment) == 1
             && segment.size_bytes.load(Ordering::Relaxed) == settings.segment_bytes
-            && self.state().spares.len() < SPARES;
+            && self.state().spares.len() < settings.spare_segments;
         if recycle {
             let id = self.state().next_id;
             let path = segment_path(&settings.dir, id);

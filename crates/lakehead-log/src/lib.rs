@@ -20,10 +20,14 @@
 //! **Assumed of the disk:** what was synced stays, up to flipped bits and lost files, which are detected; overwriting part of
 //! a page with the same bytes does not damage it (the first page of a group repeats the end of the group before).
 //!
-//! **Memory.** The waiting appends ([`Settings::queue_bytes_max`]); one group; the sparse index (see `index.rs`); a buffer a
+//! **Memory.** The waiting appends ([`Settings::queue_bytes_max`]); the frames written last
+//! ([`Settings::recent_bytes_max`]); one group; the sparse index (see `index.rs`); a buffer a
 //! reader. **Open files.** The segment being written, two prepared ones, the floor, the lock, one a reader.
 
+mod chain;
 mod codec;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod error;
 mod floor;
 mod frame;
@@ -32,12 +36,15 @@ mod header;
 mod index;
 mod keeper;
 mod log;
+mod pages;
 mod partition;
 mod queue;
 mod reader;
+mod recent;
 mod records;
 mod recovery;
 mod scan;
+mod seam;
 mod segment;
 mod settings;
 mod shared;
@@ -51,8 +58,10 @@ pub use error::{AppendError, Error, ErrorKind, Fatal};
 pub use frame::Frame;
 pub use index::Lost;
 pub use log::{Append, LocalLog};
+pub use queue::Outcome;
 pub use reader::{Batch, Reader};
 pub use records::Records;
 pub use recovery::RecoveryReport;
+pub use seam::Log;
 pub use settings::{QUOTA_SEGMENTS_MIN, SEGMENT_BYTES_MAX, SEGMENT_BYTES_MIN, Seams, Settings};
 pub use stats::Stats;

@@ -10,13 +10,22 @@ use lakehead_model::Position;
 use parking_lot::{Condvar, Mutex};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::oneshot;
 
 use crate::error::AppendError;
 use crate::partition::PartitionState;
 use crate::records::Records;
 
-pub(crate) type Outcome = Result<Range<Position>, AppendError>;
+/// How long a small group waits for company.
+const COMPANY: Duration = Duration::from_micros(500);
+/// Appends in the last group from which on company is expected. A few clients are answered at once.
+const CROWD_MIN: usize = 8;
+/// A group with this much to write does not wait.
+const COMPANY_BYTES_MAX: usize = 128 << 10;
+
+/// What became of an append: its positions, once they are durable.
+pub type Outcome = Result<Range<Position>, AppendError>;
 
 /// An append that waits, and whom to tell.
 #[derive(Debug)]
@@ -90,8 +99,9 @@ impl Queue {
     }
 
     /// Moves everything that waits behind `backlog`; waits for something if `backlog` is empty. `false`: the queue is closed,
-    /// and both are empty.
-    pub(crate) fn take(&self, backlog: &mut VecDeque<Pending>) -> bool {
+    /// and both are empty. `crowd` is how many appends the last group had: where many small ones come, a group waits
+    /// [`COMPANY`] for as many, because each write and sync costs the same however little it carries.
+    pub(crate) fn take(&self, backlog: &mut VecDeque<Pending>, crowd: usize) -> bool {
         let mut state = self.state.lock();
         while backlog.is_empty() && state.items.is_empty() {
             if state.status != Status::Open {
@@ -99,6 +109,15 @@ impl Queue {
             }
             state.writer_sleeps = true;
             self.arrived.wait(&mut state);
+        }
+        let waiting = backlog.len() + state.items.len();
+        if crowd >= CROWD_MIN
+            && waiting < crowd
+            && state.bytes < COMPANY_BYTES_MAX
+            && state.status == Status::Open
+        {
+            // Only closing wakes it early: pushes see that the writer does not sleep for them.
+            self.arrived.wait_for(&mut state, COMPANY);
         }
         if backlog.is_empty() {
             std::mem::swap(backlog, &mut state.items);

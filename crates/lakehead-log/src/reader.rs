@@ -1,6 +1,8 @@
 //! Reading a partition in order. A [`Reader`] remembers its segment and offset, so that reading on costs no look-up; it hops
 //! over the frames of other partitions by their headers, reads through the page cache, and checks every frame's checksum.
 //!
+//! What was written a moment ago comes from memory ([`crate::recent`]).
+//!
 //! What fails its checksum is never served: the reader goes on with the next frame and reports the positions in between.
 //! Memory: one buffer of at most [`AHEAD_BYTES`] or one frame.
 
@@ -11,7 +13,7 @@ use std::sync::Arc;
 use lakehead_model::{Partition, Position};
 
 use crate::error::{Error, ErrorKind};
-use crate::frame::{Frame, HEADER_BYTES};
+use crate::frame::Frame;
 use crate::index::Lost;
 use crate::segment::Segment;
 use crate::shared::Shared;
@@ -19,7 +21,9 @@ use crate::window::Window;
 
 /// Read at once where frames are small and all ours.
 const AHEAD_BYTES: usize = 256 << 10;
-/// Read at once to look at a header when the frame behind it may not be wanted, or is large.
+/// Read at once where frames are small and not all ours.
+const HOP_BYTES: usize = 32 << 10;
+/// Read at once to look at a header when the frame behind it is large.
 const PROBE_BYTES: usize = 4 << 10;
 
 /// What a [`Reader`] found.
@@ -36,8 +40,8 @@ struct Place {
     segment: Arc<Segment>,
     window: Window,
     at: u32,
-    /// Whether small frames of our own are what comes next, most likely.
-    run: bool,
+    /// How much to read when the next header is not there yet: what comes next is most likely like what came last.
+    ahead: usize,
 }
 
 /// Reads a partition from a position on. Blocking: for a thread that may wait for the disk.
@@ -82,6 +86,13 @@ impl Reader {
                     return Err(Error::trimmed(self.partition, self.next, state.oldest()));
                 }
                 break;
+            }
+            let recent = self.shared.recent.get(self.partition, self.next, max_bytes.saturating_sub(bytes));
+            if let Some(last) = recent.last() {
+                self.next = last.end();
+                bytes += recent.iter().map(|frame| frame.body.len()).sum::<usize>().max(1);
+                batch.frames.extend(recent);
+                continue;
             }
             match self.locate() {
                 Ok(true) => {}
@@ -130,7 +141,7 @@ impl Reader {
         let Some((segment, at)) = found else { return Ok(false) };
         let file = segment.open(&*self.shared.seams.disk)?;
         let window = Window::new(file, self.shared.log_id, segment.id);
-        self.place = Some(Place { segment, window, at, run: false });
+        self.place = Some(Place { segment, window, at, ahead: PROBE_BYTES });
         Ok(true)
     }
 
@@ -153,8 +164,7 @@ impl Reader {
                 self.lose(batch, held_end, Some(&place.segment));
                 break;
             }
-            let ahead = if place.run { AHEAD_BYTES } else { PROBE_BYTES };
-            let header = place.window.header(place.at, limit, ahead)?;
+            let header = place.window.header(place.at, limit, place.ahead)?;
             let Some(header) = header else {
                 if self.gone(&place.segment) {
                     return Ok(Err(Gone));
@@ -165,7 +175,7 @@ impl Reader {
             };
             let frame_bytes = header.frame_bytes() as u32;
             if header.partition != self.partition || header.end() <= self.next {
-                place.run = false;
+                place.ahead = if frame_bytes as usize <= HOP_BYTES / 4 { HOP_BYTES } else { PROBE_BYTES };
                 place.at += frame_bytes;
                 continue;
             }
@@ -182,7 +192,7 @@ impl Reader {
                 None if self.gone(&place.segment) => return Ok(Err(Gone)),
                 None => self.lose(batch, header.end(), Some(&place.segment)),
             }
-            place.run = frame_bytes as usize + HEADER_BYTES <= AHEAD_BYTES / 4;
+            place.ahead = if frame_bytes as usize <= AHEAD_BYTES / 4 { AHEAD_BYTES } else { PROBE_BYTES };
             place.at += frame_bytes;
         }
         self.place = Some(place);

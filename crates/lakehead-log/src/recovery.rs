@@ -1,6 +1,6 @@
 //! Opening: from whatever the directory holds to a log that goes on, or to a refusal that names file and remedy.
 //!
-//! 1. Lock the directory; look at every file ([`crate::survey`]); the chain of segments must be whole.
+//! 1. Lock the directory and sync its names; look at every file ([`crate::survey`]); the chain of segments must be whole.
 //! 2. The newest segment may end in a torn group. It is synced, dropped from the cache and read back from the disk, so that
 //!    nothing is shown to readers that a power cut could still take away.
 //! 3. A segment with an index file is taken at its word; any other is read ([`crate::scan`]).
@@ -71,7 +71,7 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(settings: &Settings, seams: &Seams) -> Result<Recovered, Error> {
     let began = seams.clock.monotonic();
     let lock = lock(settings, &*seams.disk)?;
-    let Survey { floor, heads, unused, id_max, notes } = survey(settings, seams)?;
+    let Survey { floor, heads, unused, id_max, notes, .. } = survey(settings, seams)?;
     let mut report = RecoveryReport { segments: heads.len() as u64, notes, ..RecoveryReport::default() };
     let mut segments = BTreeMap::new();
     let mut to_seal = VecDeque::new();
@@ -83,8 +83,11 @@ pub(crate) fn recover(settings: &Settings, seams: &Seams) -> Result<Recovered, E
         }
         let loaded = load(settings, seams, &floor, head, heads.get(i + 1), &mut standings, &mut report)?;
         previous = (head.id, loaded.end);
-        let segment = Segment::new(head.id, head.path.clone(), head.data_start, head.size_bytes)
-            .filled(loaded.index, loaded.end);
+        let segment = Segment::new(head.id, head.path.clone(), head.data_start, head.size_bytes).filled(
+            loaded.index,
+            loaded.end,
+            loaded.unused_behind,
+        );
         let segment = Arc::new(segment);
         if !loaded.sealed {
             to_seal.push_back(segment.clone());
@@ -109,12 +112,15 @@ fn lock(settings: &Settings, disk: &dyn Disk) -> Result<Box<dyn Lock>, Error> {
         disk.sync_dir(parent).map_err(|e| Error::io(format!("syncing {}", parent.display()), e))?;
     }
     let path = dir.join(LOCK_NAME);
-    disk.lock(&path).map_err(|error| match error.kind() {
+    let lock = disk.lock(&path).map_err(|error| match error.kind() {
         io::ErrorKind::WouldBlock => {
             Error::new(ErrorKind::Locked, format!("{}: another process has the log open", path.display()))
         }
         _ => Error::io(format!("locking {}", path.display()), error),
-    })
+    })?;
+    // A process that was killed leaves names that a power cut could still take back.
+    disk.sync_dir(dir).map_err(|e| Error::io(format!("syncing {}", dir.display()), e))?;
+    Ok(lock)
 }
 
 /// Compares what a segment's header says with what was found before it, and goes on from the header.
@@ -148,6 +154,7 @@ struct Loaded {
     end: u32,
     /// Whether a valid index file exists.
     sealed: bool,
+    unused_behind: bool,
 }
 
 fn load(
@@ -166,7 +173,7 @@ fn load(
     {
         standings.add(index);
         report.lost.extend(index.lost.iter().cloned());
-        return Ok(Loaded { index: index.clone(), end: *end, sealed: true });
+        return Ok(Loaded { index: index.clone(), end: *end, sealed: true, unused_behind: false });
     }
     // Where it ended and where the partitions stood then, from the next segment or from an index of more than is there.
     let next_header = next.and_then(|next| next.header.as_ref());
@@ -197,7 +204,7 @@ fn load(
     report.torn_frames += scanned.torn;
     report.lost.extend(scanned.index.lost.iter().cloned());
     report.damaged.extend(scanned.damaged.into_iter().map(|range| (head.path.clone(), range)));
-    Ok(Loaded { index: scanned.index, end: scanned.end, sealed: false })
+    Ok(Loaded { index: scanned.index, end: scanned.end, sealed: false, unused_behind: scanned.zeros_behind })
 }
 
 fn read_index(

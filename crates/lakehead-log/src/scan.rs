@@ -83,6 +83,8 @@ pub(crate) struct Scanned {
     pub(crate) damaged: Vec<Range<u32>>,
     pub(crate) frames: u64,
     pub(crate) torn: u64,
+    /// Whether everything behind the end is zeros: nothing was cut off there.
+    pub(crate) zeros_behind: bool,
 }
 
 /// Something that is not a whole frame where one should begin.
@@ -107,6 +109,7 @@ pub(crate) fn scan(task: &Task<'_>, standings: &mut Standings) -> io::Result<Sca
     let mut scan = Scan { task, standings, out, suspects: Vec::new(), unnamed_bytes: 0 };
     scan.walk()?;
     scan.finish();
+    scan.out.zeros_behind = scan.zeros_behind()?;
     Ok(scan.out)
 }
 
@@ -133,6 +136,21 @@ impl Scan<'_> {
             at = end;
         }
         Ok(())
+    }
+
+    fn zeros_behind(&self) -> io::Result<bool> {
+        let mut buf = vec![0; AHEAD_BYTES];
+        let mut at = u64::from(self.out.end);
+        loop {
+            let read = self.task.file.read_at(&mut buf, at)?;
+            if !buf[..read].iter().all(|&b| b == 0) {
+                return Ok(false);
+            }
+            if read < buf.len() {
+                return Ok(true);
+            }
+            at += read as u64;
+        }
     }
 
     /// Everything before `synced` was whole once: what is suspect there is damage.

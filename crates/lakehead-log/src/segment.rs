@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use lakehead_disk::{Disk, File};
-use parking_lot::{Mutex, RwLock, RwLockReadGuard};
+use parking_lot::{RwLock, RwLockReadGuard};
 
 use crate::frame::FrameHeader;
 use crate::index::{Lost, SegmentIndex};
@@ -18,9 +18,9 @@ pub(crate) struct Segment {
     /// Where the synced frames end. Changes together with the index, under its lock.
     end: AtomicU32,
     index: RwLock<SegmentIndex>,
-    /// Open while the segment is written; readers of a sealed one open it themselves.
-    file: Mutex<Option<Arc<dyn File>>>,
     pub(crate) size_bytes: AtomicU64,
+    /// Whether nothing behind the end is worth keeping.
+    unused_behind: bool,
 }
 
 impl Segment {
@@ -30,17 +30,14 @@ impl Segment {
             path,
             end: AtomicU32::new(data_start),
             index: RwLock::default(),
-            file: Mutex::new(None),
             size_bytes: AtomicU64::new(size_bytes),
+            unused_behind: true,
         }
     }
 
-    pub(crate) fn writable(self, file: Arc<dyn File>) -> Self {
-        *self.file.lock() = Some(file);
-        self
-    }
-
-    pub(crate) fn filled(self, index: SegmentIndex, end: u32) -> Self {
+    /// A segment found at the start.
+    pub(crate) fn filled(mut self, index: SegmentIndex, end: u32, unused_behind: bool) -> Self {
+        self.unused_behind = unused_behind;
         *self.index.write() = index;
         self.end.store(end, Ordering::Release);
         self
@@ -61,22 +58,18 @@ impl Segment {
         self.end.store(end, Ordering::Release);
     }
 
-    /// Notes positions that can not be read; `true` if that was news.
-    pub(crate) fn lose(&self, lost: Lost) -> bool {
-        self.index.write().lose(lost)
+    pub(crate) fn unused_behind(&self) -> bool {
+        self.unused_behind
     }
 
-    /// The file, for reading.
+    /// Notes positions that can not be read.
+    pub(crate) fn lose(&self, lost: Lost) {
+        self.index.write().lose(lost);
+    }
+
+    /// The file, for reading: a handle of its own, as the writer's may go past the page cache.
     pub(crate) fn open(&self, disk: &dyn Disk) -> io::Result<Arc<dyn File>> {
-        match &*self.file.lock() {
-            Some(file) => Ok(file.clone()),
-            None => disk.open(&self.path),
-        }
-    }
-
-    /// Closes the file to writing.
-    pub(crate) fn release_file(&self) {
-        *self.file.lock() = None;
+        disk.open(&self.path)
     }
 }
 

@@ -34,6 +34,10 @@ pub struct Settings {
     pub queue_bytes_max: usize,
     /// Opens the log even if segments are missing or not what their names say: their records count as lost.
     pub accept_loss: bool,
+    /// Segments prepared ahead, while the quota allows.
+    pub spare_segments: usize,
+    /// Bytes of the frames written last that stay in memory, for readers at the tail. 0: none.
+    pub recent_bytes_max: usize,
     /// Most bytes written by one write and sync, unless a single append is larger.
     pub group_bytes_max: usize,
 }
@@ -49,6 +53,8 @@ impl Settings {
             retention: Duration::from_secs(24 * 3600),
             queue_bytes_max: 64 << 20,
             accept_loss: false,
+            spare_segments: 2,
+            recent_bytes_max: 32 << 20,
             group_bytes_max: 8 << 20,
         }
     }
@@ -71,6 +77,9 @@ impl Settings {
                 "quota_bytes is {}; at least {QUOTA_SEGMENTS_MIN} segments, {quota_min}, are needed",
                 self.quota_bytes
             ));
+        }
+        if self.spare_segments == 0 {
+            return refuse("spare_segments is 0; at least 1 is needed".into());
         }
         if !(self.high_water > 0.0 && self.high_water <= 1.0) {
             return refuse(format!("high_water is {}; it lies above 0 and up to 1", self.high_water));

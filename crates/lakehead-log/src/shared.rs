@@ -13,6 +13,7 @@ use crate::index::Lost;
 use crate::keeper::Keeper;
 use crate::partition::Partitions;
 use crate::queue::Queue;
+use crate::recent::Recent;
 use crate::segment::Segment;
 use crate::settings::{Seams, Settings};
 
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) log_id: u64,
     pub(crate) queue: Queue,
     pub(crate) partitions: Partitions,
+    pub(crate) recent: Recent,
     /// Every segment that holds or may get frames, by id; the last one is written to, unless it was found at the start.
     pub(crate) segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
     pub(crate) keeper: Keeper,
@@ -56,12 +58,14 @@ impl Shared {
     ) -> Self {
         let partitions_max = crate::header::partitions_max(settings.segment_bytes);
         let queue = Queue::new(settings.queue_bytes_max);
+        let recent = Recent::new(settings.recent_bytes_max);
         Shared {
             settings,
             seams,
             log_id,
             queue,
             partitions,
+            recent,
             segments: RwLock::new(segments),
             keeper,
             counters: Counters::default(),
@@ -89,12 +93,14 @@ impl Shared {
 
     /// Notes, once, that positions can not be read any more.
     pub(crate) fn note_lost(&self, segment: &Segment, lost: Lost) {
-        let records = lost.positions.end.since(lost.positions.start);
-        if records > 0 && segment.lose(lost.clone()) {
+        // Recovery may have noted it with the segment it was in; readers note it where they meet the gap.
+        let news = self.segments.read().values().fold(vec![lost], |news, s| s.index().not_lost_yet(news));
+        for lost in news {
+            segment.lose(lost.clone());
             self.count_lost(&lost);
             tracing::error!(
-                segment = %segment.path.display(), stream = %lost.partition.stream, first = lost.positions.start.0,
-                records, certain = lost.certain, "log_corrupt_records"
+                segment = %segment.path.display(), stream = %lost.partition.stream,
+                first = lost.positions.start.0, end = lost.positions.end.0, "log_corrupt_records"
             );
         }
     }

@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use lakehead_disk::File;
 
+use crate::chain;
 use crate::error::{Error, ErrorKind};
 use crate::floor::{self, Floor};
 use crate::header::{Found, PAGE, SegmentHeader};
-use crate::segment::{id_in_name, index_path, segment_path};
+use crate::segment::{id_in_name, segment_path};
 use crate::settings::{Seams, Settings};
 use crate::window::Window;
 
@@ -37,6 +38,8 @@ pub(crate) struct Survey {
     pub(crate) heads: Vec<Head>,
     /// Prepared and never used, in the order of their ids.
     pub(crate) unused: VecDeque<Head>,
+    /// Ids of the index files.
+    pub(crate) index_ids: Vec<u64>,
     pub(crate) id_max: u64,
     pub(crate) notes: Vec<String>,
 }
@@ -46,7 +49,8 @@ pub(crate) fn corrupt(path: &Path, what: impl std::fmt::Display, remedy: &str) -
     Error::new(ErrorKind::Corrupt, format!("{}: {what}; {remedy}", path.display()))
 }
 
-const RESTORE: &str = "put the right file back, or start once with accept_loss to go on without its records";
+pub(crate) const RESTORE: &str =
+    "put the right file back, or start once with accept_loss to go on without its records";
 
 pub(crate) fn survey(settings: &Settings, seams: &Seams) -> Result<Survey, Error> {
     let (dir, disk) = (&settings.dir, &*seams.disk);
@@ -96,14 +100,8 @@ pub(crate) fn survey(settings: &Settings, seams: &Seams) -> Result<Survey, Error
             }
         }
     }
-    for id in index_ids {
-        if heads.iter().all(|head| head.id != id) {
-            let path = index_path(dir, id);
-            disk.remove(&path).map_err(io("removing", &path))?;
-        }
-    }
-    let mut survey = Survey { floor, heads, unused, id_max, notes };
-    survey.check_chain(settings)?;
+    let mut survey = Survey { floor, heads, unused, index_ids, id_max, notes };
+    chain::check(&mut survey, settings, seams)?;
     Ok(survey)
 }
 
@@ -223,59 +221,4 @@ fn headless(mut head: Head, floor: &Floor) -> Result<Judged, Error> {
     let frames = window.resync(0, limit).map_err(io)?.is_some();
     head.data_start = (2 * PAGE) as u32;
     Ok(if frames { Judged::Used(head) } else { Judged::Unused(head) })
-}
-
-impl Survey {
-    /// Checks that every segment from the floor on is there, each naming the one before it; moves files that were prepared
-    /// below a used one to where they belong.
-    fn check_chain(&mut self, settings: &Settings) -> Result<(), Error> {
-        let mut at = 0;
-        while at < self.heads.len() {
-            let head = &self.heads[at];
-            let before = at.checked_sub(1).map(|i| self.heads[i].id);
-            let wanted = match (&head.header, before) {
-                (Some(_), None) => self.floor.oldest,
-                (Some(header), Some(_)) => header.previous,
-                (None, None) => {
-                    let what = "both copies of the header of the oldest segment are unreadable";
-                    if settings.accept_loss {
-                        head.id
-                    } else {
-                        return Err(corrupt(&head.path, what, RESTORE));
-                    }
-                }
-                (None, Some(_)) => head.id - 1,
-            };
-            let have = before.unwrap_or(head.id);
-            if have == wanted {
-                at += 1;
-                continue;
-            }
-            let missing = segment_path(&settings.dir, wanted);
-            if let Some(i) = self.unused.iter().position(|unused| unused.id == wanted && wanted < head.id) {
-                // It was used, as its successor says, but nothing in it can be read: all of it is damage.
-                if let Some(mut destroyed) = self.unused.remove(i) {
-                    destroyed.data_start = (2 * PAGE) as u32;
-                    self.heads.insert(at, destroyed);
-                }
-                at = 0;
-                continue;
-            }
-            if !settings.accept_loss {
-                return Err(corrupt(&missing, format!("segment {wanted} is missing"), RESTORE));
-            }
-            self.notes.push(format!("{} is missing", missing.display()));
-            at += 1;
-        }
-        let newest = self.heads.last().map_or(0, |head| head.id);
-        if newest == 0 && self.floor.oldest > 1 {
-            // The newest segment is never trimmed.
-            let missing = segment_path(&settings.dir, self.floor.oldest);
-            if !settings.accept_loss {
-                return Err(corrupt(&missing, "every segment with records is missing", RESTORE));
-            }
-            self.notes.push(format!("{} and all behind it are missing", missing.display()));
-        }
-        Ok(())
-    }
 }

@@ -61,8 +61,12 @@ impl Writer {
 
     /// Works until the queue is closed and empty, or a write or sync fails.
     pub(crate) fn run(mut self) {
-        while self.shared.queue.take(&mut self.backlog) {
-            if let Err(Failure { path, operation, error }) = self.commit_group() {
+        let mut crowd = 0;
+        while self.shared.queue.take(&mut self.backlog, crowd) {
+            let waited = self.backlog.len();
+            let written = self.commit_group();
+            crowd = waited - self.backlog.len();
+            if let Err(Failure { path, operation, error }) = written {
                 self.shared.fail(&path, operation, error);
                 self.fail_all();
                 return;
@@ -74,12 +78,8 @@ impl Writer {
     }
 
     fn fail_all(&mut self) {
-        let mut bytes = self.group.finish(|append, _, _| append.finish(Err(AppendError::Failed)));
-        for append in self.backlog.drain(..) {
-            bytes += append.bytes();
-            append.finish(Err(AppendError::Failed));
-        }
-        self.shared.queue.release(bytes);
+        self.group.finish(|append, _, _| append.finish(Err(AppendError::Failed)));
+        self.backlog.drain(..).for_each(|append| append.finish(Err(AppendError::Failed)));
     }
 
     /// Writes and answers one group from the front of the backlog, or refuses the append at its front.
@@ -123,6 +123,10 @@ impl Writer {
         active.at = end;
         self.shared.active_room.store(active.room(), Ordering::Relaxed);
         active.segment.publish(self.group.frames.iter().filter_map(|f| f.header.as_ref()), end);
+        if self.shared.recent.keeps_any() {
+            let frames = self.group.recent();
+            self.shared.recent.keep(frames.into_iter());
+        }
         self.answer();
         Ok(())
     }
@@ -141,12 +145,13 @@ impl Writer {
         }
         counters.appends.fetch_add(appends, Ordering::Relaxed);
         counters.syncs.fetch_add(1, Ordering::Relaxed);
-        let bytes = self.group.finish(|append, header, before| {
+        // First the room, then the answers: who is answered may append again at once.
+        self.shared.queue.release(self.group.queue_bytes());
+        self.group.finish(|append, header, before| {
             let first = header.first.plus(before);
             let end = first.plus(append.records.len() as u64);
             append.finish(Ok(first..end));
         });
-        self.shared.queue.release(bytes);
     }
 
     /// Begins the next prepared segment; `false` if none can be had, or the append is too large for it.
@@ -160,12 +165,13 @@ impl Writer {
             standings: self.shared.partitions.all().iter().map(|state| state.standing()).collect(),
         };
         let active = Self::begin(&spare, &header)?;
+        self.group.begin_segment();
         let fits = active.room() >= needed;
         self.shared.segments.write().insert(spare.id, active.segment.clone());
+        self.shared.keeper.settle(&spare);
         self.shared.active_room.store(active.room(), Ordering::Relaxed);
         self.previous = (spare.id, active.at);
         if let Some(full) = self.active.replace(active) {
-            full.segment.release_file();
             self.shared.keeper.seal(full.segment);
         }
         Ok(fits)
@@ -180,8 +186,9 @@ impl Writer {
         spare.file.write_at(&[IoSlice::new(&copy), IoSlice::new(&copy)], 0).map_err(failure("write"))?;
         spare.file.sync_data().map_err(failure("sync"))?;
         let data_start = 2 * copy.len() as u32;
-        let segment = Segment::new(spare.id, spare.path.clone(), data_start, spare.size_bytes);
-        let segment = Arc::new(segment.writable(spare.file.clone()));
+        // Where this is not to be had, writing through the cache does the same.
+        let _ = spare.file.write_past_cache();
+        let segment = Arc::new(Segment::new(spare.id, spare.path.clone(), data_start, spare.size_bytes));
         Ok(Active { segment, file: spare.file.clone(), at: data_start, end: spare.size_bytes as u32 })
     }
 }

@@ -8,8 +8,11 @@ use std::path::Path;
 pub enum ErrorKind {
     /// A precondition failed: somebody else was faster. Read again and decide anew.
     Conflict,
-    /// The disk refused or the database is not usable. Nothing was changed as far as the store can tell; do not go on writing.
+    /// The disk refused, or the database is not usable. What is on disk now is known only after the store was opened again;
+    /// it refuses writes until then.
     Storage,
+    /// The disk is full. Nothing was changed; the same call works when there is room again.
+    Full,
     /// What is on disk is not what was written. A person must look.
     Corrupt,
     /// Another process holds the store.
@@ -38,6 +41,7 @@ impl Error {
         use rusqlite::ErrorCode as Code;
         let kind = match source.sqlite_error_code() {
             Some(Code::DatabaseBusy | Code::DatabaseLocked) => ErrorKind::Busy,
+            Some(Code::DiskFull) => ErrorKind::Full,
             Some(Code::DatabaseCorrupt | Code::NotADatabase) => ErrorKind::Corrupt,
             _ => ErrorKind::Storage,
         };

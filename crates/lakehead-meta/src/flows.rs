@@ -39,7 +39,7 @@ impl FlowKey {
     }
 }
 
-/// What a flow has done. `committed - start = delivered + filtered + dead_lettered`, counted in records.
+/// What a flow has done. `committed - start = delivered + filtered + dead_lettered + lost`, counted in records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct FlowState {
     /// The first position that is not yet in the sink.
@@ -54,6 +54,9 @@ pub struct FlowState {
     pub filtered: u64,
     /// Records kept apart because they do not fit.
     pub dead_lettered: u64,
+    /// Records that the disk lost before the sink had them.
+    #[serde(default)]
+    pub lost: u64,
     /// Rows in the sink; other than `delivered` where one record makes several rows.
     #[serde(default)]
     pub rows: u64,

@@ -62,7 +62,15 @@ impl Store {
     /// `Busy` if another process has it open; `Corrupt` with the file and the remedy; `Storage`.
     pub fn open(dir: &Path, disk: &dyn Disk, random: Arc<dyn Random>) -> Result<Store, Error> {
         disk.create_dir_all(dir).map_err(|e| Error::io(dir, "make the data directory", e))?;
-        let records = Arc::new(SqliteRecords::open(&dir.join("meta.sqlite"))?);
+        let path = dir.join("meta.sqlite");
+        // Made here so that nobody else may read it; an empty file is an empty database.
+        match disk.create(&path) {
+            Err(e) if e.kind() != std::io::ErrorKind::AlreadyExists => {
+                return Err(Error::io(&path, "make", e));
+            }
+            _ => {}
+        }
+        let records = Arc::new(SqliteRecords::open(&path)?);
         disk.sync_dir(dir).map_err(|e| Error::io(dir, "sync", e))?;
         let (_, sealed) = records.list(&[Space::Credentials], "")?;
         let vault = Vault::open(dir, disk, random, sealed.is_empty())?;

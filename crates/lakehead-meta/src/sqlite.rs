@@ -265,3 +265,6 @@ impl SqliteRecords {
         Ok(revision)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -342,11 +342,17 @@ fn an_identity_is_made_once_private_and_recognises_its_token() {
 }
 
 #[test]
-fn the_secret_key_is_private() {
+fn the_store_and_its_key_are_private() {
     let dir = tempfile::tempdir().unwrap();
-    drop(open(dir.path()));
-    let mode = std::fs::metadata(dir.path().join("secret.key")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    let _store = open(dir.path());
+    let mut files = 0;
+    for entry in std::fs::read_dir(dir.path()).unwrap() {
+        let entry = entry.unwrap();
+        let mode = entry.metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{:?}", entry.file_name());
+        files += 1;
+    }
+    assert!(files >= 2, "the database and the key were looked at");
 }
 
 #[test]

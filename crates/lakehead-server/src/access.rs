@@ -14,17 +14,25 @@ impl Access {
         Access { identity }
     }
 
-    /// Whether a request with these headers may send records.
-    pub fn may_send(&self, headers: &HeaderMap) -> bool {
-        bearer(headers).is_some_and(|token| self.identity.is_admin(token.as_bytes()))
+    /// Whether a request whose only `Authorization` header is `authorization` may send records.
+    pub fn may_send(&self, authorization: Option<&[u8]>) -> bool {
+        authorization.and_then(bearer).is_some_and(|token| self.identity.is_admin(token))
     }
 }
 
-/// The token of the one `Authorization: Bearer …` header. The scheme's case does not matter (RFC 9110 §11.1).
-pub fn bearer(headers: &HeaderMap) -> Option<&str> {
+/// The `Authorization` header, if there is exactly one: which of two a proxy looked at cannot be known.
+pub fn only_authorization(headers: &HeaderMap) -> Option<&[u8]> {
     let mut all = headers.get_all(header::AUTHORIZATION).iter();
-    let (Some(one), None) = (all.next(), all.next()) else { return None };
-    let (scheme, token) = one.to_str().ok()?.split_once(' ')?;
-    let token = token.trim();
-    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then_some(token)
+    match (all.next(), all.next()) {
+        (Some(one), None) => Some(one.as_bytes()),
+        _ => None,
+    }
+}
+
+/// The token of `Bearer …`. The scheme's case does not matter (RFC 9110 §11.1).
+pub fn bearer(authorization: &[u8]) -> Option<&[u8]> {
+    let (scheme, rest) = authorization.split_at_checked("Bearer".len())?;
+    let token = rest.trim_ascii();
+    (scheme.eq_ignore_ascii_case(b"bearer") && rest.first() == Some(&b' ') && !token.is_empty())
+        .then_some(token)
 }

@@ -112,7 +112,7 @@ pub struct Sinks {
 
 impl Default for Sinks {
     fn default() -> Self {
-        Sinks { buffer_bytes_max: 192 << 20 }
+        Sinks { buffer_bytes_max: 128 << 20 }
     }
 }
 
@@ -191,15 +191,23 @@ impl Config {
     ///
     /// # Errors
     /// An unreadable file, an unknown key or variable, a value of the wrong kind, or values that cannot work together.
-    pub fn load(flags: &Flags, environment: impl Iterator<Item = (String, String)>) -> Result<Config, ConfigError> {
-        let environment: BTreeMap<_, _> = environment.filter(|(name, _)| name.starts_with("LAKEHEAD_")).collect();
-        let file = flags.config_file.clone().or_else(|| environment.get(CONFIG_FILE_VARIABLE).map(PathBuf::from));
+    pub fn load(
+        flags: &Flags,
+        environment: impl Iterator<Item = (String, String)>,
+    ) -> Result<Config, ConfigError> {
+        let environment: BTreeMap<_, _> =
+            environment.filter(|(name, _)| name.starts_with("LAKEHEAD_")).collect();
+        let file =
+            flags.config_file.clone().or_else(|| environment.get(CONFIG_FILE_VARIABLE).map(PathBuf::from));
         let mut table = match &file {
             Some(path) => read_file(path)?,
             None => toml::Table::new(),
         };
         for (name, value) in &environment {
-            if name == CONFIG_FILE_VARIABLE || FOREIGN.contains(&name.as_str()) || name.starts_with("LAKEHEAD_TEST_") {
+            if name == CONFIG_FILE_VARIABLE
+                || FOREIGN.contains(&name.as_str())
+                || name.starts_with("LAKEHEAD_TEST_")
+            {
                 continue;
             }
             let Some((_, path, kind)) = ENVIRONMENT.iter().find(|(known, ..)| known == name) else {
@@ -207,8 +215,10 @@ impl Config {
             };
             set(&mut table, path, variable(name, value, *kind)?)?;
         }
-        let mut config: Config =
-            table.try_into().map_err(|e: toml::de::Error| ConfigError(format!("configuration: {}", e.message())))?;
+        let mut config: Config = serde_path_to_error::deserialize(table).map_err(|e| {
+            let key = e.path().to_string();
+            ConfigError(format!("configuration: `{key}`: {}", e.into_inner().message()))
+        })?;
         if let Some(data_dir) = &flags.data_dir {
             config.data_dir.clone_from(data_dir);
         }
@@ -235,7 +245,8 @@ impl Config {
             }
         }
         for (bucket, place) in &mut self.buckets {
-            name::check_bucket(&format!("buckets.{bucket}"), bucket).map_err(|e| ConfigError(e.to_string()))?;
+            name::check_bucket(&format!("buckets.{bucket}"), bucket)
+                .map_err(|e| ConfigError(e.to_string()))?;
             place.finish(bucket)?;
         }
         while self.public_url.ends_with('/') {
@@ -258,15 +269,18 @@ impl Bucket {
         }
         if let Some(file) = &self.secret_access_key_file {
             if self.secret_access_key.is_some() {
-                let text = format!("`buckets.{name}` has both `secret_access_key` and `secret_access_key_file`");
+                let text =
+                    format!("`buckets.{name}` has both `secret_access_key` and `secret_access_key_file`");
                 return Err(ConfigError(text));
             }
-            let text = std::fs::read_to_string(file)
-                .map_err(|e| ConfigError(format!("`buckets.{name}.secret_access_key_file` cannot be read: {e}")))?;
+            let text = std::fs::read_to_string(file).map_err(|e| {
+                ConfigError(format!("`buckets.{name}.secret_access_key_file` cannot be read: {e}"))
+            })?;
             self.secret_access_key = Some(Secret::new(text.trim_end()));
         }
         if self.access_key_id.is_some() != self.secret_access_key.is_some() {
-            let text = format!("`buckets.{name}` needs both of `access_key_id` and a secret access key, or neither");
+            let text =
+                format!("`buckets.{name}` needs both of `access_key_id` and a secret access key, or neither");
             return Err(ConfigError(text));
         }
         Ok(())
@@ -275,7 +289,8 @@ impl Bucket {
 
 fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {
     let shown = path.display();
-    let text = std::fs::read_to_string(path).map_err(|e| ConfigError(format!("cannot read `{shown}`: {e}")))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|e| ConfigError(format!("cannot read `{shown}`: {e}")))?;
     text.parse().map_err(|e: toml::de::Error| {
         let line = e.span().map_or(1, |span| text[..span.start.min(text.len())].lines().count().max(1));
         ConfigError(format!("`{shown}` line {line}: {}", e.message()))

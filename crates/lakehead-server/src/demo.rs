@@ -92,7 +92,8 @@ impl Demo {
     async fn ensure(&mut self, kind: &str, name: &str, create: Value) -> Result<String, Failure> {
         let path = format!("/client/v4/accounts/{}/pipelines/v1/{kind}", self.account);
         let listed = self.call(Method::GET, &format!("{path}?name={name}"), Vec::new()).await?;
-        let found = listed["result"].as_array().and_then(|all| all.iter().find(|one| one["name"] == name)).cloned();
+        let found =
+            listed["result"].as_array().and_then(|all| all.iter().find(|one| one["name"] == name)).cloned();
         let one = match found {
             Some(one) => one,
             None => self.call(Method::POST, &path, create.to_string().into_bytes()).await?["result"].clone(),

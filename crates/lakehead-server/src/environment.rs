@@ -25,7 +25,9 @@ pub fn exports(config: &Config) -> Result<String, ConfigError> {
         let path = config.data_dir.join(name);
         std::fs::read_to_string(&path).map(|text| text.trim().to_owned()).map_err(|e| {
             let path = path.display();
-            ConfigError(format!("cannot read `{path}` ({e}); has `lakehead serve` been started on this data folder?"))
+            ConfigError(format!(
+                "cannot read `{path}` ({e}); has `lakehead serve` been started on this data folder?"
+            ))
         })
     };
     let (account, token, url) = (read("account_id")?, read("admin_token")?, read(URL_FILE)?);

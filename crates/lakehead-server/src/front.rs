@@ -13,7 +13,7 @@ use crate::ingest::Ingest;
 use crate::metrics::Metrics;
 
 pub struct Front {
-    ingest: Ingest,
+    pub(crate) ingest: Ingest,
     api: Router,
     log: LocalLog,
     metrics: Metrics,
@@ -21,7 +21,13 @@ pub struct Front {
 }
 
 impl Front {
-    pub fn new(ingest: Ingest, api: Router, log: LocalLog, metrics: Metrics, draining: watch::Receiver<bool>) -> Self {
+    pub fn new(
+        ingest: Ingest,
+        api: Router,
+        log: LocalLog,
+        metrics: Metrics,
+        draining: watch::Receiver<bool>,
+    ) -> Self {
         Front { ingest, api, log, metrics, draining }
     }
 
@@ -46,7 +52,7 @@ impl Front {
         if *self.draining.borrow() {
             return answer::text(StatusCode::SERVICE_UNAVAILABLE, "stopping\n");
         }
-        if self.log.stats().is_full() {
+        if self.log.stats().full {
             return answer::text(StatusCode::SERVICE_UNAVAILABLE, "the log is full\n");
         }
         answer::text(StatusCode::OK, "ready\n")

@@ -8,10 +8,12 @@
 //! request; every other answer means that nothing of it was kept, except when the connection breaks before any answer.
 
 mod body;
+mod cors;
 pub mod endpoints;
 pub mod inflate;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -20,13 +22,16 @@ use lakehead_decode::{BodyError, frame_array, frame_lines};
 use lakehead_log::{Append, AppendError, LocalLog};
 use lakehead_model::limits::REQUEST_BYTES_MAX;
 use lakehead_model::{Clock, StreamId};
+use prometheus::IntCounter;
 use tokio::sync::watch;
 
 use self::body::{BodyBudget, ReadError};
+pub(crate) use self::body::{Pace, Room};
 use self::endpoints::{Endpoint, Endpoints};
 use self::inflate::{Encoding, InflateError};
-use crate::access::Access;
+use crate::access::{self, Access};
 use crate::http::answer::{self, Body};
+use crate::http::plain::PlainHead;
 use crate::metrics::Metrics;
 
 /// What the ingest side needs. Shared by all connections.
@@ -37,6 +42,8 @@ pub struct Ingest {
     budget: BodyBudget,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
+    /// Requests answered with 200.
+    accepted: IntCounter,
     draining: watch::Receiver<bool>,
     /// `.` and the configured domain, lower case.
     domain_suffix: String,
@@ -44,7 +51,7 @@ pub struct Ingest {
 
 /// Why a request was not accepted. Each has one status and one code; see [`Refusal::answer`].
 #[derive(Debug)]
-enum Refusal {
+pub(crate) enum Refusal {
     NoSuchStream,
     Method,
     NotAuthenticated,
@@ -76,7 +83,8 @@ impl Ingest {
     ) -> Self {
         let domain_suffix = format!(".{}", domain.to_ascii_lowercase());
         let budget = BodyBudget::new(in_flight_bytes_max);
-        Ingest { log, endpoints, access, budget, clock, metrics, draining, domain_suffix }
+        let accepted = metrics.ingest_requests.with_label_values(&[StatusCode::OK.as_str()]);
+        Ingest { log, endpoints, access, budget, clock, metrics, accepted, draining, domain_suffix }
     }
 
     /// The stream that a request is for, if it is an ingest request: by host `{id}.{domain}`, or by path `/ingest/{id}`.
@@ -95,31 +103,57 @@ impl Ingest {
     /// Answers one request for the stream `target`.
     pub async fn handle(&self, target: &str, request: Request<Incoming>) -> Response<Body> {
         let began = self.clock.monotonic();
-        let response = match self.accept(target, request).await {
-            Ok(committed) => {
-                self.metrics.ingest_ack_seconds.observe((self.clock.monotonic() - began).as_secs_f64());
-                acknowledged(committed)
-            }
-            Err(refusal) => refusal.answer(),
-        };
-        self.metrics.ingest_requests.with_label_values(&[response.status().as_str()]).inc();
-        response
+        let endpoint = self.endpoint(target);
+        if !request.headers().contains_key(header::ORIGIN) {
+            return self.answer(began, self.accept(endpoint, request).await);
+        }
+        let allowed = cors::allowed(endpoint.as_deref().ok(), request.headers());
+        if request.method() == Method::OPTIONS {
+            return cors::preflight(allowed);
+        }
+        cors::named(self.answer(began, self.accept(endpoint, request).await), allowed)
     }
 
-    async fn accept(&self, target: &str, request: Request<Incoming>) -> Result<usize, Refusal> {
-        let endpoint = self.endpoint(target)?;
+    fn answer(&self, began: Duration, outcome: Result<usize, Refusal>) -> Response<Body> {
+        match outcome {
+            Ok(committed) => {
+                self.note_accepted(began);
+                answer::json(StatusCode::OK, acknowledgement(committed))
+            }
+            Err(refusal) => {
+                let response = refusal.answer();
+                self.metrics.ingest_requests.with_label_values(&[response.status().as_str()]).inc();
+                response
+            }
+        }
+    }
+
+    fn note_accepted(&self, began: Duration) {
+        self.metrics.ingest_ack_seconds.observe((self.clock.monotonic() - began).as_secs_f64());
+        self.accepted.inc();
+    }
+
+    async fn accept(
+        &self,
+        endpoint: Result<Arc<Endpoint>, Refusal>,
+        request: Request<Incoming>,
+    ) -> Result<usize, Refusal> {
+        let endpoint = endpoint?;
         if request.method() != Method::POST {
             return Err(Refusal::Method);
         }
-        if endpoint.http.authentication && !self.access.may_send(request.headers()) {
+        self.admit(&endpoint, access::only_authorization(request.headers()))?;
+        let shape = Shape::of(request.headers())?;
+        let (_room, received) =
+            self.budget.read(request.into_body(), shape.encoding, self.clock.as_ref()).await?;
+        self.append(&endpoint, shape, received).await
+    }
+
+    fn admit(&self, endpoint: &Endpoint, authorization: Option<&[u8]>) -> Result<(), Refusal> {
+        if endpoint.http.authentication && !self.access.may_send(authorization) {
             return Err(Refusal::NotAuthenticated);
         }
-        if *self.draining.borrow() {
-            return Err(Refusal::Draining);
-        }
-        let shape = Shape::of(request.headers())?;
-        let (_room, received) = self.budget.read(request.into_body(), shape.encoding, self.clock.as_ref()).await?;
-        self.append(&endpoint, shape, received).await
+        if *self.draining.borrow() { Err(Refusal::Draining) } else { Ok(()) }
     }
 
     fn endpoint(&self, target: &str) -> Result<Arc<Endpoint>, Refusal> {
@@ -133,7 +167,9 @@ impl Ingest {
             encoding => Bytes::from(encoding.inflate(&received, REQUEST_BYTES_MAX)?),
         };
         let mut bounds = Vec::new();
-        if shape.lines { frame_lines(&body, &mut bounds)? } else { frame_array(&body, &mut bounds)? }
+        let framed =
+            if shape.lines { frame_lines(&body, &mut bounds) } else { frame_array(&body, &mut bounds) };
+        framed.map_err(|e| Refusal::of_body(&e, &body))?;
         let (records, bytes) = (bounds.len(), body.len());
         if records > 0 {
             self.log.append(Append { partition: endpoint.partition, body, records: bounds.into() }).await?;
@@ -141,6 +177,43 @@ impl Ingest {
             endpoint.bytes.inc_by(bytes as u64);
         }
         Ok(records)
+    }
+}
+
+/// A plain request that is admitted and whose body is to come.
+pub(crate) struct PlainRequest {
+    endpoint: Arc<Endpoint>,
+    shape: Shape,
+    began: Duration,
+}
+
+/// The same steps as [`Ingest::handle`], for a connection that reads its bodies itself.
+impl Ingest {
+    pub(crate) fn begin_plain(&self, head: &PlainHead<'_>) -> Result<PlainRequest, Refusal> {
+        let began = self.clock.monotonic();
+        let endpoint = self.endpoint(self.target(head.path, Some(head.host)).unwrap_or_default())?;
+        self.admit(&endpoint, head.authorization)?;
+        let shape = Shape { encoding: Encoding::Identity, lines: is_lines(head.content_type) };
+        Ok(PlainRequest { endpoint, shape, began })
+    }
+
+    pub(crate) async fn room(&self, length: usize) -> Result<Room, Refusal> {
+        Ok(self.budget.room(Some(length), Encoding::Identity).await?)
+    }
+
+    pub(crate) fn pace(&self) -> Pace<'_> {
+        Pace::new(self.clock.as_ref())
+    }
+
+    pub(crate) fn refuse(&self, refusal: Refusal) -> Response<Body> {
+        self.answer(Duration::ZERO, Err(refusal))
+    }
+
+    /// The number of records stored.
+    pub(crate) async fn finish_plain(&self, request: PlainRequest, body: Bytes) -> Result<usize, Refusal> {
+        let committed = self.append(&request.endpoint, request.shape, body).await?;
+        self.note_accepted(request.began);
+        Ok(committed)
     }
 }
 
@@ -160,22 +233,29 @@ impl Shape {
             (Some(one), None) => one.to_str().ok().and_then(|value| Encoding::parse(Some(value))),
             _ => None,
         };
-        let content_type = headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
-        let content_type = content_type.split(';').next().unwrap_or_default().trim();
-        let lines = ["application/x-ndjson", "application/ndjson"].iter().any(|t| content_type.eq_ignore_ascii_case(t));
-        Ok(Shape { encoding: encoding.ok_or(Refusal::Encoding)?, lines })
+        let content_type =
+            headers.get(header::CONTENT_TYPE).and_then(|v| v.to_str().ok()).unwrap_or_default();
+        Ok(Shape { encoding: encoding.ok_or(Refusal::Encoding)?, lines: is_lines(content_type) })
     }
 }
 
-fn acknowledged(committed: usize) -> Response<Body> {
-    answer::json(StatusCode::OK, format!("{{\"success\":true,\"result\":{{\"committed\":{committed}}}}}"))
+fn is_lines(content_type: &str) -> bool {
+    let essence = content_type.split(';').next().unwrap_or_default().trim();
+    ["application/x-ndjson", "application/ndjson"].iter().any(|t| essence.eq_ignore_ascii_case(t))
+}
+
+/// The body of a 200.
+pub(crate) fn acknowledgement(committed: usize) -> String {
+    format!("{{\"success\":true,\"result\":{{\"committed\":{committed}}}}}")
 }
 
 impl Refusal {
     /// Codes: 1003 is Cloudflare's for malformed JSON, 1016 and 10000 are its API's; the others are ours.
     fn answer(&self) -> Response<Body> {
         let (status, code, message) = match self {
-            Refusal::NoSuchStream => (StatusCode::NOT_FOUND, 1016, "stream does not exist or does not accept HTTP"),
+            Refusal::NoSuchStream => {
+                (StatusCode::NOT_FOUND, 1016, "stream does not exist or does not accept HTTP")
+            }
             Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, 10405, "records are sent with POST"),
             Refusal::NotAuthenticated => {
                 (StatusCode::UNAUTHORIZED, 10000, "a bearer token that may send to this stream is needed")
@@ -191,13 +271,17 @@ impl Refusal {
             Refusal::NotRecords(text) => (StatusCode::BAD_REQUEST, 1004, text.as_str()),
             Refusal::TooSlow => (StatusCode::REQUEST_TIMEOUT, 10408, "the body arrived too slowly"),
             Refusal::Disconnected => (StatusCode::BAD_REQUEST, 10400, "the body ended early"),
-            Refusal::Backlogged => (StatusCode::TOO_MANY_REQUESTS, 10429, "too much waits for the disk; try again"),
+            Refusal::Backlogged => {
+                (StatusCode::TOO_MANY_REQUESTS, 10429, "too much waits for the disk; try again")
+            }
             Refusal::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 10507,
                 "the log has reached its disk quota; try again when pipelines have caught up",
             ),
-            Refusal::Stopping => (StatusCode::SERVICE_UNAVAILABLE, 10503, "the log is closed; the server is stopping"),
+            Refusal::Stopping => {
+                (StatusCode::SERVICE_UNAVAILABLE, 10503, "the log is closed; the server is stopping")
+            }
         };
         let mut response = answer::error(status, code, message);
         let headers = response.headers_mut();
@@ -226,9 +310,9 @@ impl Refusal {
 impl From<ReadError> for Refusal {
     fn from(e: ReadError) -> Self {
         match e {
-            ReadError::TooLarge { limit } => {
-                Refusal::TooLarge(format!("the body has more than {limit} bytes, which is the limit of a request"))
-            }
+            ReadError::TooLarge { limit } => Refusal::TooLarge(format!(
+                "the body has more than {limit} bytes, which is the limit of a request"
+            )),
             ReadError::TooSlow => Refusal::TooSlow,
             ReadError::Disconnected => Refusal::Disconnected,
             ReadError::NoRoom => Refusal::Backlogged,
@@ -245,12 +329,16 @@ impl From<InflateError> for Refusal {
     }
 }
 
-impl From<BodyError> for Refusal {
-    fn from(e: BodyError) -> Self {
+impl Refusal {
+    fn of_body(e: &BodyError, body: &[u8]) -> Self {
         use lakehead_decode::BodyErrorKind as Kind;
         match e.kind {
-            Kind::RecordTooLarge => Refusal::TooLarge(e.to_string()),
-            Kind::NotAnArray | Kind::NotAnObject => Refusal::NotRecords(e.to_string()),
+            // What does not begin as an array may not be JSON at all; only then it is malformed.
+            Kind::NotAnArray if serde_json::from_slice::<serde::de::IgnoredAny>(body).is_err() => {
+                Refusal::Malformed(e.to_string())
+            }
+            Kind::RecordTooLarge { .. } => Refusal::TooLarge(e.to_string()),
+            Kind::NotAnArray | Kind::NotAnObject { .. } => Refusal::NotRecords(e.to_string()),
             _ => Refusal::Malformed(e.to_string()),
         }
     }

@@ -3,7 +3,7 @@
 //! Labels are resource names and short words only, so their number is bounded by the resource limits.
 
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     TextEncoder,
 };
 
@@ -39,6 +39,8 @@ pub struct Metrics {
     pub pipeline_delivered: IntGaugeVec,
     pub pipeline_filtered: IntGaugeVec,
     pub pipeline_dead_lettered: IntGaugeVec,
+    /// Acknowledged and unreadable: the disk lost them.
+    pub pipeline_lost: IntGaugeVec,
     /// `{pipeline, reason}`, counted when found; a restart may count one again.
     pub pipeline_rejected: IntCounterVec,
     pub pipeline_in_flight: IntGaugeVec,
@@ -98,35 +100,70 @@ impl Default for Metrics {
         let build: IntCounterVec = b.counters("build_info", "The version that runs.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         Metrics {
-            ingest_requests: b.counters("ingest_requests_total", "Ingest requests by status code.", &["code"]),
+            ingest_requests: b.counters(
+                "ingest_requests_total",
+                "Ingest requests by status code.",
+                &["code"],
+            ),
             ingest_records: b.counters("ingest_records_total", "Records acknowledged.", &["stream"]),
-            ingest_bytes: b.counters("ingest_bytes_total", "Body bytes acknowledged, after inflation.", &["stream"]),
-            ingest_ack_seconds: b.histogram("ingest_ack_duration_seconds", "Request head to acknowledgement."),
+            ingest_bytes: b.counters(
+                "ingest_bytes_total",
+                "Body bytes acknowledged, after inflation.",
+                &["stream"],
+            ),
+            ingest_ack_seconds: b
+                .histogram("ingest_ack_duration_seconds", "Request head to acknowledgement."),
             log_fsync_seconds: b.histogram("log_fsync_duration_seconds", "Duration of one sync of the log."),
             log_size_bytes: b.gauge("log_size_bytes", "Disk the log uses."),
             log_quota_bytes: b.gauge("log_quota_bytes", "Disk the log may use."),
             log_free_bytes: b.gauge("log_free_bytes", "Free bytes of the log's file system."),
             log_segments: b.gauge("log_segments", "Segment files of the log."),
-            log_corrupt_records: b.gauge("log_corrupt_records_total", "Records lost to corruption of the disk."),
+            log_corrupt_records: b
+                .gauge("log_corrupt_records_total", "Records lost to corruption of the disk."),
             log_oldest_position: b.gauges("log_oldest_position", "Oldest record retained.", &["stream"]),
             log_next_position: b.gauges("log_next_position", "First unwritten position.", &["stream"]),
-            pipeline_accepted: b.gauges("pipeline_records_in_total", "Records acknowledged since the start.", pipeline),
-            pipeline_delivered: b.gauges("pipeline_records_out_total", "Records visible in the sink.", pipeline),
-            pipeline_filtered: b.gauges("pipeline_records_filtered_total", "Records the SQL turned away.", pipeline),
-            pipeline_dead_lettered: b.gauges("pipeline_records_dead_lettered_total", "Dead letters kept.", pipeline),
+            pipeline_accepted: b.gauges(
+                "pipeline_records_in_total",
+                "Records acknowledged since the start.",
+                pipeline,
+            ),
+            pipeline_delivered: b.gauges(
+                "pipeline_records_out_total",
+                "Records visible in the sink.",
+                pipeline,
+            ),
+            pipeline_filtered: b.gauges(
+                "pipeline_records_filtered_total",
+                "Records the SQL turned away.",
+                pipeline,
+            ),
+            pipeline_dead_lettered: b.gauges(
+                "pipeline_records_dead_lettered_total",
+                "Dead letters kept.",
+                pipeline,
+            ),
+            pipeline_lost: b.gauges("pipeline_records_lost_total", "Records the disk lost.", pipeline),
             pipeline_rejected: b.counters(
                 "pipeline_records_rejected_total",
                 "Rejects found, by reason.",
                 &["pipeline", "reason"],
             ),
             pipeline_in_flight: b.gauges("pipeline_lag_records", "Records not committed yet.", pipeline),
-            ledger_imbalance: b.gauges("ledger_imbalance", "Records unaccounted for; 0 unless there is a bug.", pipeline),
+            ledger_imbalance: b.gauges(
+                "ledger_imbalance",
+                "Records unaccounted for; 0 unless there is a bug.",
+                pipeline,
+            ),
             pipeline_oldest_uncommitted_age_seconds: b.gauges(
                 "pipeline_oldest_uncommitted_age_seconds",
                 "Age of the oldest record not committed yet.",
                 pipeline,
             ),
-            pipeline_failing: b.gauges("pipeline_failing", "1 while the pipeline has failed or retries.", pipeline),
+            pipeline_failing: b.gauges(
+                "pipeline_failing",
+                "1 while the pipeline has failed or retries.",
+                pipeline,
+            ),
             sink_files: b.counters("sink_files_total", "Files made visible.", sink),
             sink_rows: b.counters("sink_rows_total", "Rows made visible.", sink),
             sink_bytes: b.counters("sink_bytes_total", "Bytes made visible.", sink),
@@ -134,7 +171,11 @@ impl Default for Metrics {
                 Builder::histogram_opts("sink_commit_duration_seconds", "Duration of one commit."),
                 sink,
             )),
-            sink_commits: b.counters("sink_commit_total", "Commits by outcome.", &["pipeline", "sink", "outcome"]),
+            sink_commits: b.counters(
+                "sink_commit_total",
+                "Commits by outcome.",
+                &["pipeline", "sink", "outcome"],
+            ),
             registry: b.0,
         }
     }

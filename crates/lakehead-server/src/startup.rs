@@ -8,7 +8,7 @@ use lakehead_disk::{Disk, SystemDisk};
 use lakehead_log::{Fatal, LocalLog};
 use lakehead_meta::{Identity, Store};
 use lakehead_model::{Clock, Random, SystemClock, SystemRandom};
-use lakehead_sink::MemoryBudget;
+use lakehead_sink::{MemoryBudget, Uploads};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -22,10 +22,10 @@ use crate::ingest::endpoints::Endpoints;
 use crate::metrics::Metrics;
 use crate::runtime::{Runtime, Statuses, Supervisor};
 use crate::storage::Storage;
-use crate::{api, control, environment};
+use crate::{environment, wiring};
 
 /// Exit code after a failed sync: nothing may be assumed about what was written, so the process must not go on.
-const EXIT_LOG_FAILED: i32 = 70;
+pub(crate) const EXIT_DISK_FAILED: i32 = 70;
 /// How long a load balancer gets to notice that the server is not ready any more.
 const NOTICE: Duration = Duration::from_millis(500);
 /// How long requests that have begun may take to finish when the server stops.
@@ -103,6 +103,7 @@ impl Server {
                 log: log.clone(),
                 storage: Arc::clone(&storage),
                 memory: Arc::new(MemoryBudget::new(config.sinks.buffer_bytes_max)),
+                uploads: Uploads::default(),
                 metrics: metrics.clone(),
                 clock: Arc::clone(&clock),
                 random: Arc::clone(&random),
@@ -127,14 +128,10 @@ impl Server {
             metrics.clone(),
             drain.clone(),
         );
-        let control = control::assemble(store, storage, statuses, clock, random, &identity);
-        let api = api::router(control, identity.clone(), base_url.clone());
+        let control = wiring::control(store, storage, statuses, clock, random, &identity);
+        let api = wiring::api(control, &identity, &base_url);
         let front = Arc::new(Front::new(ingest, api, log.clone(), metrics, drain));
-        let service = move |request| {
-            let front = Arc::clone(&front);
-            async move { front.handle(request).await }
-        };
-        let serving = tokio::spawn(listener::serve(listener, config.ingest.connections_max, close, service));
+        let serving = tokio::spawn(listener::serve(listener, config.ingest.connections_max, close, front));
         tracing::info!(%address, "ready");
         Ok(Server { address, base_url, identity, log, draining, closing, stopping, serving, supervising })
     }
@@ -154,11 +151,10 @@ impl Server {
         let (supervising, log) = (self.supervising, self.log);
         let closed = tokio::task::spawn_blocking(move || {
             let _ = supervising.join();
-            log.close()
+            log.close();
         });
         match closed.await {
-            Ok(Ok(())) => tracing::info!("stopped"),
-            Ok(Err(error)) => tracing::error!(%error, "the log was not closed in order; the next start checks it"),
+            Ok(()) => tracing::info!("stopped"),
             Err(error) => tracing::error!(%error, "stopping failed"),
         }
     }
@@ -196,5 +192,5 @@ fn open_log(
 /// The disk did not keep what it was given. Acknowledging anything more would be a lie, and asking again proves nothing.
 fn log_failed(fatal: &Fatal) {
     tracing::error!(path = %fatal.path.display(), operation = fatal.operation, error = %fatal.error, "fsync_failed");
-    std::process::exit(EXIT_LOG_FAILED);
+    std::process::exit(EXIT_DISK_FAILED);
 }

@@ -45,20 +45,26 @@ impl Storage {
             return Ok(Bucket::Local { root });
         }
         let place = &self.mapped[bucket];
-        let (access_key_id, secret_access_key) = match (&place.access_key_id, &place.secret_access_key, given) {
+        let (access_key_id, secret) = match (&place.access_key_id, &place.secret_access_key, given) {
             (Some(id), Some(secret), _) => (id.clone(), secret.clone()),
             (_, _, Some(given)) => {
                 (given.access_key_id.reveal().to_owned(), Secret::new(given.secret_access_key.reveal()))
             }
-            _ => return Err(format!("bucket `{bucket}` has no credentials, neither configured nor given with the sink")),
+            _ => {
+                return Err(format!(
+                    "bucket `{bucket}` has no credentials, neither configured nor given with the sink"
+                ));
+            }
         };
         Ok(Bucket::S3(S3Bucket {
             endpoint: place.endpoint.clone().unwrap_or_default(),
             region: place.region.clone().unwrap_or_else(|| "auto".into()),
             bucket: place.bucket.clone().unwrap_or_else(|| bucket.to_owned()),
             access_key_id,
-            secret_access_key,
+            secret,
             path_style: true,
+            // The operator wrote the endpoint; a store on the same network often has no TLS.
+            allow_http: true,
         }))
     }
 }

@@ -49,14 +49,22 @@ pub struct Statement {
 /// # Errors
 /// [`Refusal`] with a text for the user: a syntax error with its place, an unknown stream, sink, column or function, or a
 /// construct that is not allowed.
-pub fn compile(sql: &str, sources: &[Source], sinks: &[String], now: Timestamp) -> Result<Vec<Statement>, Refusal> {
+pub fn compile(
+    sql: &str,
+    sources: &[Source],
+    sinks: &[String],
+    now: Timestamp,
+) -> Result<Vec<Statement>, Refusal> {
     // Parsing, planning and dropping of expression trees recurse; the limits of `statement` keep them far below this.
     const STACK_BYTES: usize = 256 << 20;
     std::thread::scope(|scope| {
-        let work = std::thread::Builder::new().name("sql-plan".into()).stack_size(STACK_BYTES).spawn_scoped(scope, || {
-            let inserts = statement::parse(sql)?;
-            inserts.into_iter().map(|insert| plan::compile(insert, sources, sinks, now)).collect()
-        });
+        let work = std::thread::Builder::new().name("sql-plan".into()).stack_size(STACK_BYTES).spawn_scoped(
+            scope,
+            || {
+                let inserts = statement::parse(sql)?;
+                inserts.into_iter().map(|insert| plan::compile(insert, sources, sinks, now)).collect()
+            },
+        );
         match work.map(std::thread::ScopedJoinHandle::join) {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Refusal::new("the SQL made the planner fail; please report it")),

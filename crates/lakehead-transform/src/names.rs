@@ -39,7 +39,6 @@ impl<'a> Names<'a> {
                 Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),
                 Arc::new(datafusion_functions::datetime::planner::DatetimeFunctionPlanner),
                 Arc::new(datafusion_functions::unicode::planner::UnicodeFunctionPlanner),
-                Arc::new(datafusion_functions::planner::UserDefinedFunctionPlanner),
             ],
             options: ConfigOptions::new(),
         }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion_common::tree_node::TreeNodeRecursion;
+use datafusion_expr::LogicalPlan;
 use datafusion_expr::execution_props::ExecutionProps;
-use datafusion_expr::{Expr, LogicalPlan};
 use datafusion_optimizer::analyzer::Analyzer;
 use datafusion_optimizer::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
 use datafusion_physical_expr::create_physical_expr;
@@ -142,7 +142,10 @@ fn output_schema(planned: &Schema) -> Result<SchemaRef, Refusal> {
     let mut fields = Vec::with_capacity(planned.fields().len());
     for field in planned.fields() {
         if !seen.insert(field.name().to_lowercase()) {
-            return Err(Refusal::new(format!("two columns are named `{}`; give one another name with AS", field.name())));
+            return Err(Refusal::new(format!(
+                "two columns are named `{}`; give one another name with AS",
+                field.name()
+            )));
         }
         fields.push(Field::clone(field).with_data_type(plain(field.data_type())));
     }
@@ -160,10 +163,4 @@ fn plain(data_type: &DataType) -> DataType {
         DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
         other => other.clone(),
     }
-}
-
-/// Whether the expression holds no reference to anything outside a row. (Used by tests of the allow-list.)
-#[cfg(test)]
-pub(crate) fn row_local(expr: &Expr) -> bool {
-    !expr.contains_outer()
 }

@@ -71,7 +71,11 @@ impl Program {
             batch = step.run(&batch)?;
         }
         let columns = self.output.fields().iter().zip(batch.columns()).map(|(field, column)| {
-            if column.data_type() == field.data_type() { Ok(Arc::clone(column)) } else { cast(column, field.data_type()) }
+            if column.data_type() == field.data_type() {
+                Ok(Arc::clone(column))
+            } else {
+                cast(column, field.data_type())
+            }
         });
         let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
         Ok(with_rows(Arc::clone(&self.output), columns, batch.num_rows())?)

@@ -51,7 +51,10 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Insert>, Refusal> {
         return Err(Refusal::new("the SQL is empty; `INSERT INTO sink SELECT … FROM stream` is needed"));
     }
     if statements.len() > STATEMENTS_MAX {
-        return Err(Refusal::new(format!("the SQL has {} statements; the limit is {STATEMENTS_MAX}", statements.len())));
+        return Err(Refusal::new(format!(
+            "the SQL has {} statements; the limit is {STATEMENTS_MAX}",
+            statements.len()
+        )));
     }
     statements.into_iter().map(insert).collect()
 }
@@ -61,7 +64,9 @@ fn insert(statement: Statement) -> Result<Insert, Refusal> {
     let Statement::Insert(insert) = statement else {
         let text = statement.to_string();
         let verb = text.split_whitespace().next().unwrap_or_default();
-        return Err(Refusal::new(format!("`{verb}` is not allowed; a pipeline holds `INSERT INTO sink SELECT …` statements")));
+        return Err(Refusal::new(format!(
+            "`{verb}` is not allowed; a pipeline holds `INSERT INTO sink SELECT …` statements"
+        )));
     };
     let TableObject::TableName(name) = &insert.table else {
         return Err(Refusal::new("INSERT INTO needs the name of a sink"));
@@ -72,8 +77,11 @@ fn insert(statement: Statement) -> Result<Insert, Refusal> {
             "a column list after the sink is not supported; name the columns in the SELECT (`expression AS name`)",
         ));
     }
-    if insert.on.is_some() || insert.returning.is_some() || insert.overwrite || !insert.assignments.is_empty() {
-        return Err(Refusal::new("only `INSERT INTO sink SELECT …` is supported; ON CONFLICT, RETURNING and OVERWRITE are not"));
+    if insert.on.is_some() || insert.returning.is_some() || insert.overwrite || !insert.assignments.is_empty()
+    {
+        return Err(Refusal::new(
+            "only `INSERT INTO sink SELECT …` is supported; ON CONFLICT, RETURNING and OVERWRITE are not",
+        ));
     }
     let query = insert.source.ok_or_else(|| Refusal::new("INSERT INTO needs a SELECT"))?;
     Ok(Insert { sink, query })

@@ -84,9 +84,11 @@ fn a_condition_that_can_never_hold_removes_every_row() {
 
 #[test]
 fn expressions_aliases_casts_struct_fields_and_ctes_work() {
-    let out = run("INSERT INTO out WITH x AS (SELECT id, upper(status) AS s, address FROM orders WHERE id > 1) \
+    let out = run(
+        "INSERT INTO out WITH x AS (SELECT id, upper(status) AS s, address FROM orders WHERE id > 1) \
                    SELECT id * 2 AS twice, s || '!' AS s, x.address.city AS city, CAST(id AS VARCHAR) AS t FROM x \
-                   WHERE s IS NOT NULL");
+                   WHERE s IS NOT NULL",
+    );
     assert_eq!(out.num_rows(), 2);
     assert_eq!(out.column_by_name("twice").unwrap().as_primitive::<Int64Type>().values(), &[4, 8]);
     assert_eq!(out.column_by_name("s").unwrap().as_string::<i32>().value(1), "PAID!");
@@ -129,7 +131,7 @@ fn refusals_name_what_is_wrong() {
         ("COPY orders TO 'x'", "`COPY` is not allowed"),
         ("INSERT INTO nowhere SELECT * FROM orders", "sink `nowhere` does not exist"),
         ("INSERT INTO out SELECT * FROM nothing", "stream `nothing` does not exist"),
-        ("INSERT INTO out SELECT * FROM 'file.parquet'", "syntax error"),
+        ("INSERT INTO out SELECT * FROM 'file.parquet'", "stream `file.parquet` does not exist"),
         ("INSERT INTO out SELECT * FROM a.b.orders", "not the name of a stream"),
         ("INSERT INTO out SELECT missing FROM orders", "missing"),
         ("INSERT INTO out SELECT nosuch(id) FROM orders", "nosuch"),
@@ -149,10 +151,16 @@ fn refusals_name_what_is_wrong() {
         ("INSERT INTO out (a) SELECT id FROM orders", "column list"),
         ("INSERT INTO out SELECT id AS a, amount AS \"A\" FROM orders", "two columns are named"),
         ("INSERT INTO out SELECT id FROM orders WHERE", "syntax error"),
-        ("INSERT INTO out WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT n FROM r", "ecursive"),
+        (
+            "INSERT INTO out WITH RECURSIVE r AS (SELECT 1 AS n UNION ALL SELECT n + 1 FROM r) SELECT n FROM r",
+            "ecursive",
+        ),
     ] {
         let message = refused(sql);
-        assert!(message.to_lowercase().contains(&expected.to_lowercase()), "{sql}\n  said: {message}\n  expected: {expected}");
+        assert!(
+            message.to_lowercase().contains(&expected.to_lowercase()),
+            "{sql}\n  said: {message}\n  expected: {expected}"
+        );
     }
 }
 
@@ -161,7 +169,9 @@ fn no_text_can_exhaust_the_stack() {
     let chain = vec!["1"; 2_000].join("+");
     assert!(refused(&format!("INSERT INTO out SELECT {chain} AS x FROM orders")).contains("nested too deep"));
     let parens = format!("{}1{}", "(".repeat(500), ")".repeat(500));
-    assert!(refused(&format!("INSERT INTO out SELECT {parens} AS x FROM orders")).contains("nested too deep"));
+    assert!(
+        refused(&format!("INSERT INTO out SELECT {parens} AS x FROM orders")).contains("nested too deep")
+    );
     let ors = vec!["id = 1"; 3_000].join(" OR ");
     assert!(!refused(&format!("INSERT INTO out SELECT id FROM orders WHERE {ors}")).is_empty());
     let nots = "NOT ".repeat(4_000);

@@ -10,6 +10,10 @@ use lakehead_server::startup::Server;
 use lakehead_server::{demo, environment, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
+/// Pipelines take and give back batches of megabytes on many threads; the system's allocator would keep an arena for each.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const EXIT_INTERNAL: u8 = 70;
 const EXIT_CONFIG: u8 = 78;
 
@@ -44,7 +48,21 @@ struct Common {
     config: Option<PathBuf>,
 }
 
+/// Lets the allocator keep freed pages for a second instead of ten milliseconds. Pipelines free and take megabytes many
+/// times a second, and asking the system for fresh pages each time cost a sixth of all CPU on the way to Parquet.
+fn keep_freed_pages() {
+    /// `mi_option_purge_delay` of mimalloc's `mimalloc.h`, which the bindings do not name.
+    const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
+    const MILLISECONDS: std::ffi::c_long = 1_000;
+    #[expect(unsafe_code, reason = "the allocator has no safe interface to its options")]
+    // SAFETY: sets an integer of the allocator, before there is a second thread.
+    unsafe {
+        libmimalloc_sys::mi_option_set(PURGE_DELAY, MILLISECONDS);
+    }
+}
+
 fn main() -> ExitCode {
+    keep_freed_pages();
     let (common, run): (_, fn(Config) -> ExitCode) = match Cli::parse().command {
         Command::Serve(common) => (common, |config| serve(config, false)),
         Command::Dev(common) => (common, |config| serve(config, true)),

@@ -9,6 +9,12 @@ fn schema(fields: serde_json::Value) -> Schema {
 }
 
 #[test]
+fn a_decoder_can_move_to_another_thread() {
+    fn is_send<T: Send + 'static>() {}
+    is_send::<Decoder>();
+}
+
+#[test]
 fn records_become_rows_and_rejects_leave_none() {
     let schema = schema(json!([
         {"name": "id", "type": "int64", "required": true},

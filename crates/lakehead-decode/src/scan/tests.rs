@@ -14,12 +14,20 @@ fn both_implementations_mark_the_same_bytes() {
                 "byte {value} at {at}"
             );
         }
+        for at in 0..BLOCK_BYTES {
+            let mut block = [b'x'; BLOCK_BYTES];
+            block[at] = value;
+            block[(at + 21) % BLOCK_BYTES] = value ^ 0x20;
+            assert_eq!(classes(&block), portable::classes(&block), "byte {value} at {at}");
+            assert_eq!(string_special_block(&block), portable::string_special_block(&block));
+            assert_eq!(quote_or_backslash_block(&block), portable::quote_or_backslash_block(&block));
+        }
     }
 }
 
 #[test]
 fn a_search_finds_the_first_byte_wherever_it_stands_and_the_end_if_there_is_none() {
-    for len in 0..70 {
+    for len in (0..20).chain(60..100).chain([160]) {
         let plain = vec![b'a'; len];
         assert_eq!(find_string_special(&plain, 0), len);
         assert_eq!(find_quote_or_backslash(&plain, 0), len);

@@ -164,6 +164,8 @@ impl Dice {
                 "\"a GVs\"",
                 "\"=\"",
                 "\"AAA==\"",
+                "\"AA=\"",
+                "\"AAA=\"",
             ])),
             FieldType::Timestamp { .. } if self.one_in(6) => out.push_str(&self.number()),
             FieldType::Timestamp { .. } => out.push_str(&self.timestamp()),

@@ -291,7 +291,9 @@ fn timestamp(text: &str, unit: TimeUnit) -> Outcome {
     }
     let (date, rest) = text.split_at(10);
     let moment = if rest.is_empty() {
-        NaiveDate::parse_from_str(date, "%Y-%m-%d").ok().map(|d| d.and_hms_opt(0, 0, 0).unwrap().and_utc())
+        NaiveDate::parse_from_str(date, "%Y-%m-%d")
+            .ok()
+            .map(|d| (d.and_hms_opt(0, 0, 0).unwrap().and_utc(), 0))
     } else {
         let clock = &rest[1..zone_at];
         let clock = if clock.len() == 5 { format!("{clock}:00") } else { clock.to_owned() };
@@ -305,15 +307,16 @@ fn timestamp(text: &str, unit: TimeUnit) -> Outcome {
         let (hours, minutes): (i64, i64) = (zone[1..3].parse().unwrap(), zone[4..].parse().unwrap());
         let offset = (hours * 60 + minutes) * if zone.starts_with('-') { -1 } else { 1 };
         let valid = hours < 24 && minutes < 60;
-        local.ok().filter(|_| valid).map(|l| (l - chrono::Duration::minutes(offset)).and_utc())
+        local.ok().filter(|_| valid).map(|l| (l.and_utc(), offset))
     };
     // A leap second is nanoseconds above 10^9 here, and only at the last second of a minute.
-    let Some(moment): Option<DateTime<chrono::Utc>> = moment else { return unreadable };
+    let Some((moment, offset)): Option<(DateTime<chrono::Utc>, i64)> = moment else { return unreadable };
     let leap = text.get(16..19) == Some(":60");
     if leap && text.get(14..16) != Some("59") {
         return unreadable;
     }
-    let nanos = i128::from(moment.timestamp()) * 1_000_000_000 + i128::from(moment.timestamp_subsec_nanos());
+    let seconds = moment.timestamp() - offset * 60;
+    let nanos = i128::from(seconds) * 1_000_000_000 + i128::from(moment.timestamp_subsec_nanos());
     let value = match unit {
         TimeUnit::Second => nanos.div_euclid(1_000_000_000),
         TimeUnit::Millisecond => nanos.div_euclid(1_000_000),

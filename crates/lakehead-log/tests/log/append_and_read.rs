@@ -78,6 +78,7 @@ fn a_log_that_was_not_closed_is_read_again_and_goes_on() {
     let (log, _) = bed.open();
     let first = append(1, 1, 2, 3000);
     store(&log, first.clone()).unwrap();
+    log.tidy();
     // What a killed process leaves: the same files, without the seal that closing writes.
     let copy = Bed::new(256);
     std::fs::create_dir_all(&copy.settings.dir).unwrap();
@@ -164,4 +165,34 @@ async fn whoever_follows_the_tail_is_woken_by_an_append() {
     assert_eq!(*tail.borrow(), Position(2));
     assert_eq!(append.await, Ok(Position(0)..Position(2)));
     tokio::task::spawn_blocking(move || log.close()).await.unwrap();
+}
+
+#[test]
+fn what_is_read_from_memory_and_what_is_read_from_the_disk_are_the_same() {
+    let mut bed = Bed::new(1024);
+    let all: Vec<Append> = (0..200)
+        .map(|i| append(i % 3, i as u64, 1 + i as usize % 7, [20, 900, 20_000][i as usize % 3]))
+        .collect();
+    let mut expected_by_stream = vec![Vec::new(); 3];
+    for recent_bytes_max in [0, 60_000, 32 << 20] {
+        bed.settings.dir = bed.settings.dir.with_file_name(format!("log-{recent_bytes_max}"));
+        bed.settings.recent_bytes_max = recent_bytes_max;
+        let (log, _) = bed.open();
+        let waiting: Vec<_> = all.iter().map(|a| log.submit(a.clone()).unwrap()).collect();
+        for answer in waiting {
+            answer.blocking_recv().unwrap().unwrap();
+        }
+        for n in 0..3 {
+            let read = read_all(&log, n, 30_000);
+            if recent_bytes_max == 0 {
+                expected_by_stream[n as usize] = read;
+            } else {
+                assert_eq!(read, expected_by_stream[n as usize], "{recent_bytes_max} bytes in memory");
+            }
+            let tail = log.tail(partition(n));
+            let mut reader = log.reader(partition(n), Position(tail.0 - 1));
+            let batch = reader.read(1).unwrap();
+            assert_eq!((batch.frames.len(), batch.frames[0].end(), reader.position()), (1, tail, tail));
+        }
+    }
 }

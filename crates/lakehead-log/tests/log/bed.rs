@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
+use lakehead_disk::sim::SimDisk;
 use lakehead_log::{Append, AppendError, Frame, LocalLog, Records, RecoveryReport, Seams, Settings};
 use lakehead_model::{Partition, Position, StreamId};
 
@@ -74,7 +75,6 @@ pub(crate) fn expected(first: u64, append: &Append) -> Vec<(u64, Bytes)> {
 pub(crate) struct Bed {
     pub(crate) settings: Settings,
     pub(crate) seams: Seams,
-    pub(crate) fatals: Arc<AtomicU64>,
     _dir: tempfile::TempDir,
 }
 
@@ -82,11 +82,7 @@ impl Bed {
     /// A log with segments of `segment_kib` on the machine's disk.
     pub(crate) fn new(segment_kib: u64) -> Bed {
         let dir = tempfile::tempdir().expect("a scratch directory");
-        let fatals = Arc::new(AtomicU64::new(0));
-        let count = fatals.clone();
-        let seams = Seams::system(move |_| {
-            count.fetch_add(1, Ordering::Relaxed);
-        });
+        let seams = Seams::system(|fatal| panic!("{fatal}"));
         let settings = Settings {
             segment_bytes: segment_kib << 10,
             quota_bytes: 1 << 30,
@@ -94,7 +90,45 @@ impl Bed {
             retention: Duration::from_secs(3600),
             ..Settings::new(dir.path().join("log"))
         };
-        Bed { settings, seams, fatals, _dir: dir }
+        Bed { settings, seams, _dir: dir }
+    }
+
+    pub(crate) fn open(&self) -> (LocalLog, RecoveryReport) {
+        LocalLog::open(self.settings.clone(), self.seams.clone()).expect("the log opens")
+    }
+}
+
+/// A log on a simulated disk, and how often it said that it must stop.
+pub(crate) struct SimBed {
+    pub(crate) disk: SimDisk,
+    pub(crate) settings: Settings,
+    pub(crate) seams: Seams,
+    pub(crate) fatals: Arc<AtomicU64>,
+}
+
+impl SimBed {
+    pub(crate) fn new(disk: SimDisk, segment_kib: u64) -> SimBed {
+        let fatals = Arc::new(AtomicU64::new(0));
+        let count = fatals.clone();
+        let seams = Seams {
+            disk: Arc::new(disk.clone()),
+            ..Seams::system(move |_| {
+                count.fetch_add(1, Ordering::Relaxed);
+            })
+        };
+        let settings = Settings {
+            segment_bytes: segment_kib << 10,
+            quota_bytes: (segment_kib << 10) * 64,
+            recent_bytes_max: 0,
+            free_bytes_min: 0,
+            ..Settings::new("/sim/log")
+        };
+        SimBed { disk, settings, seams, fatals }
+    }
+
+    /// The same log on another disk.
+    pub(crate) fn on(&self, disk: SimDisk) -> SimBed {
+        SimBed { settings: self.settings.clone(), ..SimBed::new(disk, self.settings.segment_bytes >> 10) }
     }
 
     pub(crate) fn open(&self) -> (LocalLog, RecoveryReport) {

@@ -6,6 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 
 use super::{Api, ApiError};
+use crate::access::bearer;
 
 /// What the headers say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,14 +38,6 @@ fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
         (Some(value), None) => Some(value.as_bytes()),
         _ => None,
     }
-}
-
-/// The token of `Bearer <token>`; the scheme in any case (RFC 7235), one or more spaces.
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    let (scheme, rest) = value.split_at_checked("Bearer".len())?;
-    let token = rest.trim_ascii();
-    (scheme.eq_ignore_ascii_case(b"Bearer") && rest.first() == Some(&b' ') && !token.is_empty())
-        .then_some(token)
 }
 
 /// Lets the administrator through to the one account; the answer to everybody else is the same whatever they asked for.

@@ -10,6 +10,7 @@
 //! | 1007 | 400 | something else needs it |
 //! | 1008 | 413 | the body is too large |
 //! | 1009 | 503 | the server cannot do it now |
+//! | 1010 | 400 | another system's to do |
 //! | 7000, 10405 | 404, 405 | no such path, not with this method |
 //! | 10000 | 401, 403 | no token; another token or account than this server's |
 //! | 10004 … 10008 | 409, 400, 404 | buckets and objects, as R2 numbers them |
@@ -34,9 +35,17 @@ pub struct ApiError {
 /// Tells the SDKs, which retry 408, 409, 429 and 5xx, whether that can help.
 const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
+/// Messages repeat what was sent, which may be long.
+const MESSAGE_BYTES_MAX: usize = 4096;
+
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: u32, message: impl Into<String>) -> Self {
-        ApiError { status, code, message: message.into() }
+        let mut message: String = message.into();
+        if message.len() > MESSAGE_BYTES_MAX {
+            message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
+            message.push('…');
+        }
+        ApiError { status, code, message }
     }
 
     pub(super) fn too_large(limit: usize) -> Self {
@@ -80,6 +89,7 @@ impl From<control::Error> for ApiError {
             Error::Exists { .. } => (StatusCode::BAD_REQUEST, 1003),
             Error::TooMany { .. } => (StatusCode::BAD_REQUEST, 1006),
             Error::InUse(_) => (StatusCode::BAD_REQUEST, 1007),
+            Error::NotHere(_) => (StatusCode::BAD_REQUEST, 1010),
             Error::NotEmpty(_) => (StatusCode::CONFLICT, 10008),
             Error::Sql(_) => (StatusCode::BAD_REQUEST, 1004),
             Error::Conflict => (StatusCode::SERVICE_UNAVAILABLE, 1009),

@@ -24,7 +24,11 @@ pub fn router(api: Api) -> Router {
         .route("/r2-catalog", get(buckets::catalogs))
         .route("/r2-catalog/{bucket}", get(buckets::catalog))
         .route("/r2-catalog/{bucket}/enable", post(buckets::enable_catalog))
-        .route("/", get(account::read))
+        .route("/tokens/verify", get(account::verify))
+        .route("/", get(account::read));
+    // Laid around the nest, not inside it: the check needs the path with the account in it.
+    let in_account = Router::new()
+        .nest("/accounts/{account}", in_account)
         .route_layer(from_fn_with_state(api.clone(), auth::in_account));
     let of_caller = Router::new()
         .route("/accounts", get(account::list))
@@ -33,9 +37,8 @@ pub fn router(api: Api) -> Router {
         .route("/user/tokens/verify", get(account::verify))
         .route("/graphql", post(account::graphql))
         .route_layer(from_fn_with_state(api.clone(), auth::of_caller));
-    let all = of_caller.nest("/accounts/{account}", in_account);
     Router::new()
-        .nest(BASE, all)
+        .nest(BASE, in_account.merge(of_caller))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(map_response(envelope::seal))

@@ -11,7 +11,8 @@ fn load(file: &str, environment: &[(&str, &str)]) -> Result<Config, ConfigError>
 #[test]
 fn file_then_environment_then_flags() {
     let file = "data_dir = \"a\"\nlisten = \"127.0.0.1:1\"\n[log]\nretention_seconds = 5\nquota_bytes = 1000000000\n";
-    let config = load(file, &[("LAKEHEAD_LISTEN", "127.0.0.1:2"), ("LAKEHEAD_LOG__RETENTION_SECONDS", "6")]).unwrap();
+    let config =
+        load(file, &[("LAKEHEAD_LISTEN", "127.0.0.1:2"), ("LAKEHEAD_LOG__RETENTION_SECONDS", "6")]).unwrap();
     assert_eq!(config.listen.port(), 2);
     assert_eq!(config.log.retention_seconds, 6);
     assert_eq!(config.log.quota_bytes, 1_000_000_000);
@@ -29,7 +30,8 @@ fn what_is_not_known_is_refused_by_name() {
         ("[buckets.b-1]\nendpoint = \"http://x\"\nkey = \"k\"", &[], "key"),
         ("", &[("LAKEHEAD_DATADIR", "x")], "LAKEHEAD_DATADIR"),
         ("", &[("LAKEHEAD_LOG__QUOTA_BYTES", "many")], "LAKEHEAD_LOG__QUOTA_BYTES"),
-        ("listen = 7070", &[], "string"),
+        ("listen = 7070", &[], "`listen`"),
+        ("[log]\nquota_bytes = \"much\"", &[], "`log.quota_bytes`"),
         ("a = = 1", &[], "line 1"),
         ("[log]\nquota_bytes = 1", &[], "log.quota_bytes"),
         ("[buckets.bucket]\n", &[], "needs either"),
@@ -43,7 +45,8 @@ fn what_is_not_known_is_refused_by_name() {
 
 #[test]
 fn what_is_shown_holds_no_secret() {
-    let file = "[buckets.bucket]\nendpoint = \"http://x\"\naccess_key_id = \"k\"\nsecret_access_key = \"canary\"\n";
+    let file =
+        "[buckets.bucket]\nendpoint = \"http://x\"\naccess_key_id = \"k\"\nsecret_access_key = \"canary\"\n";
     let config = load(file, &[]).unwrap();
     assert_eq!(config.buckets["bucket"].secret_access_key.as_ref().unwrap().reveal(), "canary");
     let shown = format!("{config:?} {}", serde_json::to_string(&config).unwrap());

@@ -5,8 +5,8 @@ use std::io::Read;
 use std::sync::Arc;
 
 use lakehead_meta::Change;
-use lakehead_model::name;
 use lakehead_model::resource::Bucket;
+use lakehead_model::{Timestamp, name};
 
 pub use super::local_buckets::LocalBuckets;
 use super::{Control, Error, Kind};
@@ -51,6 +51,29 @@ pub trait BucketStore: Send + Sync {
     /// # Errors
     /// `Missing(Object)`, also for keys that can name no object; `Unavailable`.
     fn get_object(&self, bucket: &str, key: &str) -> Result<Object, Error>;
+
+    /// Names of the buckets that exist because the configuration says so. They can be neither made nor deleted.
+    fn configured(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// How much is in the bucket; `None` if that would take too long to find out.
+    ///
+    /// # Errors
+    /// `Unavailable`.
+    fn usage(&self, bucket: &str) -> Result<Option<Usage>, Error> {
+        let _ = bucket;
+        Ok(None)
+    }
+}
+
+/// What a bucket holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Number of objects.
+    pub objects: u64,
+    /// Their lengths together.
+    pub size_bytes: u64,
 }
 
 /// A bucket to be made.
@@ -67,11 +90,11 @@ impl Control {
     /// Makes a bucket.
     ///
     /// # Errors
-    /// `BucketName`, `Exists`, `Conflict`, `Unavailable`.
+    /// `BucketName`, `Exists`, `Conflict`, `NotHere`, `Unavailable`.
     pub fn create_bucket(&self, new: NewBucket) -> Result<Arc<Bucket>, Error> {
         name::check_bucket("name", &new.name).map_err(Error::BucketName)?;
         let (_guard, catalog) = self.begin();
-        if catalog.buckets.contains_key(&new.name) {
+        if catalog.buckets.contains_key(&new.name) || self.is_configured(&new.name) {
             return Err(Error::Exists { kind: Kind::Bucket, name: new.name });
         }
         self.parts.buckets.create(&new.name)?;
@@ -87,9 +110,13 @@ impl Control {
         Ok(Arc::new(bucket))
     }
 
-    /// All buckets whose name holds `part`, by name.
+    /// All buckets whose name holds `part`, by name: those that were made and those of the configuration.
     pub fn buckets(&self, part: &str) -> Vec<Arc<Bucket>> {
-        self.catalog().buckets.values().filter(|b| b.name.contains(part)).cloned().collect()
+        let mut all = self.catalog().buckets.clone();
+        for name in self.parts.buckets.configured() {
+            all.entry(name.clone()).or_insert_with(|| Arc::new(configured_bucket(name)));
+        }
+        all.into_values().filter(|b| b.name.contains(part)).collect()
     }
 
     /// The bucket of this name.
@@ -97,15 +124,36 @@ impl Control {
     /// # Errors
     /// `Missing`.
     pub fn bucket(&self, name: &str) -> Result<Arc<Bucket>, Error> {
-        self.catalog().buckets.get(name).cloned().ok_or(Error::Missing(Kind::Bucket))
+        match self.catalog().buckets.get(name) {
+            Some(bucket) => Ok(Arc::clone(bucket)),
+            None if self.is_configured(name) => Ok(Arc::new(configured_bucket(name.to_owned()))),
+            None => Err(Error::Missing(Kind::Bucket)),
+        }
+    }
+
+    fn is_configured(&self, name: &str) -> bool {
+        self.parts.buckets.configured().iter().any(|n| n == name)
+    }
+
+    /// How much is in a bucket, if that is quickly found out.
+    ///
+    /// # Errors
+    /// `Missing`, `Unavailable`.
+    pub fn bucket_usage(&self, name: &str) -> Result<Option<Usage>, Error> {
+        let bucket = self.bucket(name)?;
+        self.parts.buckets.usage(&bucket.name)
     }
 
     /// Deletes a bucket that holds no object and that no sink writes to.
     ///
     /// # Errors
-    /// `Missing`, `InUse`, `NotEmpty`, `Conflict`, `Unavailable`.
+    /// `Missing`, `NotHere`, `InUse`, `NotEmpty`, `Conflict`, `Unavailable`.
     pub fn delete_bucket(&self, name: &str) -> Result<(), Error> {
         let (_guard, catalog) = self.begin();
+        if self.is_configured(name) {
+            let text = format!("bucket {name:?} is part of the server's configuration; remove it there");
+            return Err(Error::NotHere(text));
+        }
         let bucket = catalog.buckets.get(name).ok_or(Error::Missing(Kind::Bucket))?;
         let sinks: Vec<_> = catalog.sinks_of_bucket(name).iter().map(|s| s.name.clone()).collect();
         if !sinks.is_empty() {
@@ -127,4 +175,9 @@ impl Control {
         let bucket = self.bucket(bucket)?;
         self.parts.buckets.get_object(&bucket.name, key)
     }
+}
+
+/// The configuration says nothing about a bucket but where it is.
+fn configured_bucket(name: String) -> Bucket {
+    Bucket { name, location: None, storage_class: None, jurisdiction: None, created_at: Timestamp(0) }
 }

@@ -54,6 +54,8 @@ pub enum Error {
     },
     /// Something else needs it; the text says what.
     InUse(String),
+    /// What was asked for is another system's to do; the text says whose.
+    NotHere(String),
     /// The bucket holds objects.
     NotEmpty(String),
     /// The SQL cannot run.
@@ -73,7 +75,7 @@ impl fmt::Display for Error {
             Error::TooMany { kind, max } => {
                 write!(f, "the account has {max} {kind}s, which is the limit; delete one first")
             }
-            Error::InUse(text) => f.write_str(text),
+            Error::InUse(text) | Error::NotHere(text) => f.write_str(text),
             Error::NotEmpty(bucket) => write!(f, "bucket {bucket:?} holds objects; delete them first"),
             Error::Sql(refusal) => refusal.fmt(f),
             Error::Conflict => f.write_str("the resources changed at the same time; try again"),

@@ -16,28 +16,46 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-use super::{BucketStore, Error, Kind, Object};
+use super::{BucketStore, Error, Kind, Object, Usage};
 
 /// Parts of a key; S3 allows 1,024 bytes of key.
 const DEPTH_MAX: usize = 512;
 /// Bytes of a key, as in S3.
 const KEY_BYTES_MAX: usize = 1024;
+/// Files and folders that are counted before the answer is "too many to tell".
+const ENTRIES_MAX: usize = 100_000;
 
 /// Buckets as folders of one root.
 #[derive(Debug, Clone)]
 pub struct LocalBuckets {
-    root: PathBuf,
+    place: Place,
+}
+
+#[derive(Debug, Clone)]
+enum Place {
+    /// Each bucket a folder of its name.
+    Below(PathBuf),
+    /// Every bucket this folder.
+    At(PathBuf),
 }
 
 impl LocalBuckets {
     /// Folders below `root`, which is made when the first bucket is.
     pub fn new(root: impl Into<PathBuf>) -> Self {
-        LocalBuckets { root: root.into() }
+        LocalBuckets { place: Place::Below(root.into()) }
+    }
+
+    /// The one bucket that is `folder`, whatever its name.
+    pub fn one(folder: impl Into<PathBuf>) -> Self {
+        LocalBuckets { place: Place::At(folder.into()) }
     }
 
     /// The folder of a bucket whose name has been checked.
     pub fn folder(&self, bucket: &str) -> PathBuf {
-        self.root.join(bucket)
+        match &self.place {
+            Place::Below(root) => root.join(bucket),
+            Place::At(folder) => folder.clone(),
+        }
     }
 }
 
@@ -90,6 +108,15 @@ impl BucketStore for LocalBuckets {
         }
         Ok(Object { size_bytes: metadata.len(), bytes: Box::new(file) })
     }
+
+    fn usage(&self, bucket: &str) -> Result<Option<Usage>, Error> {
+        let folder = self.folder(bucket);
+        let (mut usage, mut left) = (Usage::default(), ENTRIES_MAX);
+        match add_up(&folder, 0, &mut usage, &mut left) {
+            Ok(()) => Ok((left > 0).then_some(usage)),
+            Err(e) => Err(unavailable("list", &folder, &e)),
+        }
+    }
 }
 
 /// The folders and the file name of a key; `None` if it can name no file below a folder.
@@ -100,6 +127,32 @@ fn parts_of_key(key: &str) -> Option<Vec<&str>> {
     let parts: Vec<_> = key.split('/').collect();
     let plain = parts.iter().all(|p| !matches!(*p, "" | "." | ".."));
     (plain && parts.len() <= DEPTH_MAX).then_some(parts)
+}
+
+/// Adds the files below `folder` to `usage`, until `left` entries have been looked at.
+fn add_up(folder: &Path, depth: usize, usage: &mut Usage, left: &mut usize) -> io::Result<()> {
+    let entries = match fs::read_dir(folder) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(()),
+        other => other?,
+    };
+    for entry in entries {
+        let entry = entry?;
+        *left = left.saturating_sub(1);
+        if *left == 0 || depth >= DEPTH_MAX {
+            return Ok(());
+        }
+        // Does not follow links. A file may go while it is being counted: then it is not there.
+        match entry.metadata() {
+            Ok(m) if m.is_dir() => add_up(&entry.path(), depth + 1, usage, left)?,
+            Ok(m) => {
+                usage.objects += 1;
+                usage.size_bytes += m.len();
+            }
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 fn holds_no_file(folder: &Path, depth: usize) -> io::Result<bool> {

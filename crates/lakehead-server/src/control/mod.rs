@@ -30,7 +30,7 @@ use lakehead_meta::{Catalog, Change, Store};
 use lakehead_model::{Clock, Invalid, Random, limits, name};
 use parking_lot::{Mutex, MutexGuard};
 
-pub use buckets::{BucketStore, LocalBuckets, NewBucket, Object};
+pub use buckets::{BucketStore, LocalBuckets, NewBucket, Object, Usage};
 pub use error::{Error, Kind};
 pub use pipelines::{PipelineView, TableView};
 pub use seams::{

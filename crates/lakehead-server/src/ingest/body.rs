@@ -37,18 +37,23 @@ pub(super) struct BodyBudget {
 
 /// A request's share. Dropping it gives it back.
 #[derive(Debug)]
-pub(super) struct Room(#[expect(dead_code, reason = "held for its release")] OwnedSemaphorePermit);
+pub(crate) struct Room(#[expect(dead_code, reason = "held for its release")] OwnedSemaphorePermit);
 
 impl BodyBudget {
     /// `bytes_max` is at least what one request can need: its body and what comes out of it.
     pub(super) fn new(bytes_max: usize) -> Self {
-        BodyBudget { units: Arc::new(Semaphore::new((bytes_max / UNIT_BYTES).max(2 * REQUEST_BYTES_MAX / UNIT_BYTES + 2))) }
+        BodyBudget {
+            units: Arc::new(Semaphore::new(
+                (bytes_max / UNIT_BYTES).max(2 * REQUEST_BYTES_MAX / UNIT_BYTES + 2),
+            )),
+        }
     }
 
     pub(super) async fn room(&self, declared: Option<usize>, encoding: Encoding) -> Result<Room, ReadError> {
         let received = declared.unwrap_or(REQUEST_BYTES_MAX);
         let inflated = if encoding == Encoding::Identity { 0 } else { REQUEST_BYTES_MAX };
-        let units = u32::try_from((received + inflated).div_ceil(UNIT_BYTES)).map_err(|_| ReadError::NoRoom)?;
+        let units =
+            u32::try_from((received + inflated).div_ceil(UNIT_BYTES)).map_err(|_| ReadError::NoRoom)?;
         let wait = Arc::clone(&self.units).acquire_many_owned(units);
         match timeout(Duration::from_secs(ROOM_SECONDS_MAX), wait).await {
             Ok(Ok(permit)) => Ok(Room(permit)),
@@ -75,15 +80,12 @@ impl BodyBudget {
 }
 
 async fn receive(mut body: Incoming, declared: Option<usize>, clock: &dyn Clock) -> Result<Bytes, ReadError> {
-    let began = clock.monotonic();
+    let pace = Pace::new(clock);
     let mut first: Option<Bytes> = None;
     let mut all = BytesMut::new();
     let mut received = 0;
     loop {
-        // The moment at which the bytes so far would fall below the minimum rate.
-        let allowed = Duration::from_secs(GRACE_SECONDS + received as u64 / RATE_BYTES_PER_SECOND_MIN);
-        let left = allowed.saturating_sub(clock.monotonic().saturating_sub(began));
-        let frame = match timeout(left, body.frame()).await {
+        let frame = match timeout(pace.left(received), body.frame()).await {
             Err(_) => return Err(ReadError::TooSlow),
             Ok(None) => break,
             Ok(Some(Err(_))) => return Err(ReadError::Disconnected),
@@ -106,4 +108,22 @@ async fn receive(mut body: Incoming, declared: Option<usize>, clock: &dyn Clock)
         }
     }
     Ok(first.unwrap_or_else(|| all.freeze()))
+}
+
+/// The minimum rate of a body that began when this was made.
+pub(crate) struct Pace<'c> {
+    clock: &'c dyn Clock,
+    began: Duration,
+}
+
+impl<'c> Pace<'c> {
+    pub(super) fn new(clock: &'c dyn Clock) -> Self {
+        Pace { clock, began: clock.monotonic() }
+    }
+
+    /// How long until `received` bytes are fewer than the minimum rate asks for.
+    pub(crate) fn left(&self, received: usize) -> Duration {
+        let allowed = Duration::from_secs(GRACE_SECONDS + received as u64 / RATE_BYTES_PER_SECOND_MIN);
+        allowed.saturating_sub(self.clock.monotonic().saturating_sub(self.began))
+    }
 }

@@ -40,17 +40,17 @@ impl Endpoints {
 
     /// The endpoint as of now: a change that the management API has answered is seen by the next request.
     pub fn get(&self, id: StreamId) -> Option<Arc<Endpoint>> {
-        let revision = self.store.revision();
+        let catalog = self.store.catalog();
         {
             let known = self.known.read();
-            if known.revision == Some(revision) {
+            if known.revision == Some(catalog.revision) {
                 return known.by_id.get(&id).cloned();
             }
         }
-        let catalog = self.store.catalog();
         let mut known = self.known.write();
         known.revision = Some(catalog.revision);
-        known.by_id = catalog.streams.values().map(|stream| (stream.id, Arc::new(self.endpoint(stream)))).collect();
+        known.by_id =
+            catalog.streams.values().map(|stream| (stream.id, Arc::new(self.endpoint(stream)))).collect();
         known.by_id.get(&id).cloned()
     }
 

@@ -74,10 +74,14 @@ impl Encoding {
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(malformed)?;
                 read(decoder, limit, self.name())
             }
-            Encoding::Brotli => read(brotli_decompressor::Decompressor::new(body, 64 << 10), limit, self.name()),
+            Encoding::Brotli => {
+                read(brotli_decompressor::Decompressor::new(body, 64 << 10), limit, self.name())
+            }
             // The standard's `deflate` is zlib-wrapped (RFC 9110 §8.4.1.2); some clients send it bare.
             Encoding::Deflate => {
-                let wrapped = body.len() >= 2 && body[0] & 0x0F == 8 && u16::from_be_bytes([body[0], body[1]]) % 31 == 0;
+                let wrapped = body.len() >= 2
+                    && body[0] & 0x0F == 8
+                    && u16::from_be_bytes([body[0], body[1]]).is_multiple_of(31);
                 if wrapped {
                     let mut decoder = flate2::bufread::ZlibDecoder::new(body);
                     let out = read(&mut decoder, limit, self.name())?;

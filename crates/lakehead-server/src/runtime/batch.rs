@@ -6,7 +6,7 @@ use lakehead_model::{Position, Timestamp};
 
 /// A batch is handed on when it has this many rows or bytes, whichever comes first.
 const ROWS_MAX: usize = 16 << 10;
-const BYTES_MAX: usize = 4 << 20;
+const BYTES_MAX: usize = 2 << 20;
 
 /// Records decoded and not handed on yet.
 ///
@@ -61,13 +61,14 @@ impl Batch {
         first_record: usize,
         mut on_reject: impl FnMut(Origin<'_>, &Reject) -> Result<(), E>,
     ) -> Result<usize, E> {
-        let mut piece = Piece { frame: frame.clone(), first_record, next_record: first_record, rejected: Vec::new() };
+        let mut piece =
+            Piece { frame: frame.clone(), first_record, next_record: first_record, rejected: Vec::new() };
         let total = frame.records.len();
         while piece.next_record < total && !self.is_full() {
             let index = piece.next_record;
             let origin = origin(frame, index);
             self.bytes += origin.record.len();
-            if let Err(reject) = self.decoder.push(origin.record) {
+            if let Err(reject) = self.decoder.push_within(&frame.body, frame.records.as_slice()[index]) {
                 piece.rejected.push(index);
                 on_reject(origin, &reject)?;
             }
@@ -96,8 +97,8 @@ impl Origins {
         for piece in &self.0 {
             let rows = piece.next_record - piece.first_record - piece.rejected.len();
             if left < rows {
-                let mut accepted =
-                    (piece.first_record..piece.next_record).filter(|i| piece.rejected.binary_search(i).is_err());
+                let mut accepted = (piece.first_record..piece.next_record)
+                    .filter(|i| piece.rejected.binary_search(i).is_err());
                 return accepted.nth(left).map(|index| origin(&piece.frame, index));
             }
             left -= rows;

@@ -39,6 +39,7 @@ impl Flow<'_> {
             delivered: self.state.delivered + self.delivered,
             filtered: self.state.filtered + self.filtered,
             dead_lettered: self.state.dead_lettered + self.letters.count(),
+            lost: self.state.lost + self.lost,
             rows: self.state.rows + prepared.files.iter().map(|f| f.rows).sum::<u64>(),
             files: self.state.files + prepared.files.len() as u64,
             file_bytes: self.state.file_bytes + prepared.files.iter().map(|f| f.size_bytes).sum::<u64>(),
@@ -49,16 +50,20 @@ impl Flow<'_> {
             shared.store.record_commit(task.key, self.state.committed, &next)?;
         } else {
             let intent = Intent { next, files: prepared.files, letters };
-            let text = serde_json::to_vec(&intent).map_err(|e| FlowError(format!("intent: {e}")))?;
+            let text = serde_json::to_vec(&intent).map_err(|e| FlowError::new(format!("intent: {e}")))?;
             shared.store.record_intent(task.key, self.state.committed, &text)?;
             shared.complete(task, &self.state, &intent, &self.publisher, &self.letters, &self.order)?;
         }
         self.letters.reset()?;
         self.state = next;
-        (self.delivered, self.filtered) = (0, 0);
+        (self.delivered, self.filtered, self.lost) = (0, 0, 0);
         self.last_commit = shared.clock.monotonic();
         let labels = [task.pipeline.as_str(), task.sink.name.as_str()];
-        shared.metrics.sink_commit_seconds.with_label_values(&labels).observe((self.last_commit - began).as_secs_f64());
+        shared
+            .metrics
+            .sink_commit_seconds
+            .with_label_values(&labels)
+            .observe((self.last_commit - began).as_secs_f64());
         shared.progress.committed(task.key, next);
         shared.statuses.running(task.key);
         tracing::debug!(flow = %task.key, committed = %next.committed, "committed");
@@ -75,13 +80,16 @@ impl Shared {
         letters: &mut DeadLetters,
         order: &watch::Receiver<Order>,
     ) -> Result<FlowState, FlowError> {
-        let record =
-            self.store.flow(task.key)?.ok_or_else(|| FlowError(format!("flow {} was not created", task.key)))?;
+        let record = self
+            .store
+            .flow(task.key)?
+            .ok_or_else(|| FlowError::new(format!("flow {} was not created", task.key)))?;
         let Some(text) = record.intent else {
             letters.reset()?;
             return Ok(record.state);
         };
-        let intent: Intent = serde_json::from_slice(&text).map_err(|e| FlowError(format!("stored intent: {e}")))?;
+        let intent: Intent =
+            serde_json::from_slice(&text).map_err(|e| FlowError::new(format!("stored intent: {e}")))?;
         self.complete(task, &record.state, &intent, publisher, letters, order)?;
         letters.reset()?;
         self.progress.committed(task.key, intent.next);
@@ -111,7 +119,7 @@ impl Shared {
             tokio::select! {
                 published = publisher.publish(&intent.files) => published.map_err(FlowError::from),
                 // The intent stays; the next start completes it.
-                _ = order.wait_for(|order| *order == Order::Abandon) => Err(FlowError("stopped while publishing".into())),
+                _ = order.wait_for(|order| *order == Order::Abandon) => Err(FlowError::new("stopped while publishing")),
             }
         });
         if let Err(error) = published {
@@ -124,7 +132,7 @@ impl Shared {
         self.metrics.sink_files.with_label_values(&labels).inc_by(intent.files.len() as u64);
         self.metrics.sink_rows.with_label_values(&labels).inc_by(sum(|f| f.rows));
         self.metrics.sink_bytes.with_label_values(&labels).inc_by(sum(|f| f.size_bytes));
-        publisher.discard(&intent.files)?;
+        self.async_runtime.block_on(publisher.discard(&intent.files))?;
         Ok(())
     }
 }

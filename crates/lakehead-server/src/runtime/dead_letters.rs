@@ -9,6 +9,7 @@
 //!
 //! **Bound:** lines go to disk in pieces of 256 KiB; a commit is asked for when a file reaches [`FILE_BYTES_MAX`].
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +58,35 @@ struct Line<'a> {
     record: &'a str,
 }
 
+/// What the disk refused.
+#[derive(Debug)]
+pub(super) enum LetterError {
+    Io(io::Error),
+    /// Nothing may be assumed about what was written.
+    Sync(io::Error),
+}
+
+impl fmt::Display for LetterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            LetterError::Io(e) => e.fmt(f),
+            LetterError::Sync(e) => write!(f, "sync: {e}"),
+        }
+    }
+}
+
+impl From<io::Error> for LetterError {
+    fn from(e: io::Error) -> Self {
+        LetterError::Io(e)
+    }
+}
+
+impl From<serde_json::Error> for LetterError {
+    fn from(e: serde_json::Error) -> Self {
+        LetterError::Io(e.into())
+    }
+}
+
 /// The dead letters of one flow.
 #[derive(Debug)]
 pub(super) struct DeadLetters {
@@ -84,13 +114,13 @@ impl DeadLetters {
     }
 
     /// Drops what was not committed, here and on disk.
-    pub(super) fn reset(&mut self) -> io::Result<()> {
+    pub(super) fn reset(&mut self) -> Result<(), LetterError> {
         self.open = None;
         self.written = 0;
         self.count = 0;
         self.piece.clear();
         match self.disk.remove(&self.dir.join(STAGED)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e.into()),
             _ => Ok(()),
         }
     }
@@ -101,18 +131,25 @@ impl DeadLetters {
         ingest_time: Timestamp,
         cause: Cause<'_>,
         record: &[u8],
-    ) -> io::Result<()> {
+    ) -> Result<(), LetterError> {
         let record = String::from_utf8_lossy(record);
         let Cause { stage, reason, path, detail } = cause;
-        let line =
-            Line { position, ingest_time: ingest_time.to_rfc3339(), stage, reason, path, detail, record: &record };
+        let line = Line {
+            position,
+            ingest_time: ingest_time.to_rfc3339(),
+            stage,
+            reason,
+            path,
+            detail,
+            record: &record,
+        };
         serde_json::to_writer(&mut self.piece, &line)?;
         self.piece.push(b'\n');
         self.count += 1;
         if self.piece.len() >= PIECE_BYTES { self.write_piece() } else { Ok(()) }
     }
 
-    fn write_piece(&mut self) -> io::Result<()> {
+    fn write_piece(&mut self) -> Result<(), LetterError> {
         let file = match &self.open {
             Some(file) => file,
             None => {
@@ -127,7 +164,11 @@ impl DeadLetters {
     }
 
     /// Finishes and syncs the file of `[first, next)`; `None` if there is nothing to keep.
-    pub(super) fn prepare(&mut self, first: Position, next: Position) -> io::Result<Option<StagedLetters>> {
+    pub(super) fn prepare(
+        &mut self,
+        first: Position,
+        next: Position,
+    ) -> Result<Option<StagedLetters>, LetterError> {
         if self.count == 0 {
             return Ok(None);
         }
@@ -135,23 +176,23 @@ impl DeadLetters {
             self.write_piece()?;
         }
         if let Some(file) = &self.open {
-            file.sync_data()?;
+            file.sync_data().map_err(LetterError::Sync)?;
         }
-        self.disk.sync_dir(&self.dir)?;
+        self.disk.sync_dir(&self.dir).map_err(LetterError::Sync)?;
         let name = format!("{:020}-{:020}.ndjson", first.0, next.0);
         Ok(Some(StagedLetters { name, count: self.count }))
     }
 
     /// Gives the file its name. May be repeated.
-    pub(super) fn publish(&self, staged: &StagedLetters) -> io::Result<()> {
+    pub(super) fn publish(&self, staged: &StagedLetters) -> Result<(), LetterError> {
         let place = self.dir.join(&staged.name);
         match self.disk.rename(&self.dir.join(STAGED), &place) {
             Ok(()) => {}
             // Published before the crash that brings us here again.
             Err(e) if e.kind() == io::ErrorKind::NotFound && self.disk.open(&place).is_ok() => {}
-            Err(e) => return Err(e),
+            Err(e) => return Err(e.into()),
         }
-        self.disk.sync_dir(&self.dir)
+        self.disk.sync_dir(&self.dir).map_err(LetterError::Sync)
     }
 }
 

@@ -10,13 +10,13 @@ use lakehead_log::{Frame, LocalLog, Reader};
 use lakehead_meta::{FlowKey, FlowState, Store};
 use lakehead_model::resource::{Sink, Stream};
 use lakehead_model::{Clock, Partition, Position, Random, Timestamp};
-use lakehead_sink::{MemoryBudget, Publisher, Writer, WriterSettings};
+use lakehead_sink::{Bucket, MemoryBudget, Publisher, Uploads, Writer, WriterSettings};
 use lakehead_transform::Statement;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::batch::{Batch, Origins};
-use super::dead_letters::{Cause, DeadLetters};
+use super::dead_letters::{Cause, DeadLetters, LetterError};
 use super::progress::Progress;
 use super::status::Statuses;
 use super::turnstile::Turnstile;
@@ -39,6 +39,7 @@ pub(super) struct Shared {
     pub(super) statuses: Arc<Statuses>,
     pub(super) turnstile: Turnstile,
     pub(super) memory: Arc<MemoryBudget>,
+    pub(super) uploads: Uploads,
     pub(super) metrics: Metrics,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) random: Arc<dyn Random>,
@@ -66,25 +67,46 @@ pub(super) enum Order {
     Abandon,
 }
 
-/// Why a flow has to begin again. The text is shown to users as the pipeline's `failure_reason`.
+/// Why a flow has to begin again. The reason is shown to users as the pipeline's `failure_reason`.
 #[derive(Debug)]
-pub(super) struct FlowError(pub(super) String);
-
-macro_rules! flow_errors {
-    ($($error:ty => $what:literal),* $(,)?) => {$(
-        impl From<$error> for FlowError {
-            fn from(e: $error) -> Self {
-                FlowError(format!(concat!($what, ": {}"), e))
-            }
-        }
-    )*};
+pub(super) struct FlowError {
+    pub(super) reason: String,
+    /// A sync failed, or the metadata store cannot write any more: the process must not go on.
+    pub(super) is_fatal: bool,
 }
 
-flow_errors! {
-    lakehead_log::Error => "log",
-    lakehead_meta::Error => "metadata",
-    lakehead_sink::Error => "sink",
-    std::io::Error => "dead letters",
+impl FlowError {
+    pub(super) fn new(reason: impl Into<String>) -> Self {
+        FlowError { reason: reason.into(), is_fatal: false }
+    }
+}
+
+impl From<lakehead_log::Error> for FlowError {
+    fn from(e: lakehead_log::Error) -> Self {
+        FlowError::new(format!("log: {e}"))
+    }
+}
+
+impl From<lakehead_meta::Error> for FlowError {
+    fn from(e: lakehead_meta::Error) -> Self {
+        FlowError {
+            is_fatal: e.kind() == lakehead_meta::ErrorKind::Storage,
+            reason: format!("metadata: {e}"),
+        }
+    }
+}
+
+impl From<lakehead_sink::Error> for FlowError {
+    fn from(e: lakehead_sink::Error) -> Self {
+        FlowError { is_fatal: e.kind() == lakehead_sink::ErrorKind::Sync, reason: format!("sink: {e}") }
+    }
+}
+
+impl From<LetterError> for FlowError {
+    fn from(e: LetterError) -> Self {
+        let is_fatal = matches!(e, LetterError::Sync(_));
+        FlowError { is_fatal, reason: format!("dead letters: {e}") }
+    }
 }
 
 pub(super) struct Flow<'a> {
@@ -99,6 +121,7 @@ pub(super) struct Flow<'a> {
     /// Counts of what was read and is not committed.
     pub(super) filtered: u64,
     pub(super) delivered: u64,
+    pub(super) lost: u64,
     /// The next record to read.
     pub(super) cursor: Position,
     pub(super) last_commit: Duration,
@@ -109,13 +132,19 @@ pub(super) struct Flow<'a> {
 
 impl<'a> Flow<'a> {
     /// Begins, or begins again: completes what was decided before, drops what was not.
-    pub(super) fn begin(shared: &'a Shared, task: &'a Task, order: watch::Receiver<Order>) -> Result<Self, FlowError> {
+    pub(super) fn begin(
+        shared: &'a Shared,
+        task: &'a Task,
+        order: watch::Receiver<Order>,
+    ) -> Result<Self, FlowError> {
         let partition = Partition::first(task.stream.id);
         let credentials = shared.store.sink_credentials(task.sink.id)?;
-        let bucket = shared.storage.locate(&task.sink.config.bucket, credentials.as_ref()).map_err(FlowError)?;
-        let staging_dir = shared.data_dir.join("staging").join(task.key.pipeline.to_string()).join(task.key.statement.to_string());
+        let bucket =
+            shared.storage.locate(&task.sink.config.bucket, credentials.as_ref()).map_err(FlowError::new)?;
+        let staging_dir = shared.staging_dir(task.key);
         let publisher = shared.publisher(bucket, &staging_dir)?;
-        let mut letters = DeadLetters::new(&shared.data_dir.join("dead_letters"), task.key, Arc::clone(&shared.disk));
+        let mut letters =
+            DeadLetters::new(&shared.data_dir.join("dead_letters"), task.key, Arc::clone(&shared.disk));
         let state = shared.resume(task, &publisher, &mut letters, &order)?;
         lakehead_sink::clean_staging(shared.disk.as_ref(), &staging_dir, &[])?;
 
@@ -124,17 +153,19 @@ impl<'a> Flow<'a> {
             format: task.sink.format.clone(),
             staging_dir,
             flow: task.key.to_string(),
+            writer_index: task.key.statement,
         };
         let writer = Writer::new(settings, shared.sink_seams(), Arc::clone(&shared.memory), state.serial)?;
         let decoder = Decoder::new(task.stream.schema.as_ref(), &task.statement.projection);
         Ok(Flow {
             reader: shared.log.reader(partition, state.committed),
-            tail: shared.log.watch_tail(partition),
+            tail: shared.log.watch_tail(partition).ok_or_else(|| FlowError::new("log: too many streams"))?,
             batch: Batch::new(decoder),
             last_commit: shared.clock.monotonic(),
             cursor: state.committed,
             filtered: 0,
             delivered: 0,
+            lost: 0,
             shared,
             task,
             order,
@@ -148,7 +179,8 @@ impl<'a> Flow<'a> {
     /// Works until ordered to end.
     pub(super) fn run(mut self) -> Result<(), FlowError> {
         loop {
-            match *self.order.borrow() {
+            let order = *self.order.borrow();
+            match order {
                 Order::Run => {}
                 Order::Finish => {
                     self.hand_on()?;
@@ -157,9 +189,12 @@ impl<'a> Flow<'a> {
                 Order::Abandon => return Ok(()),
             }
             let caught_up = {
-                let _turn = self.shared.turnstile.enter();
+                let shared = self.shared;
+                let _turn = shared.turnstile.enter();
                 self.read()?
             };
+            // An idle writer gives memory back when others need it.
+            self.writer.relieve()?;
             if self.writer.must_roll().is_some() || self.letters.is_full() || self.is_quietly_behind() {
                 self.hand_on()?;
                 self.commit()?;
@@ -172,19 +207,24 @@ impl<'a> Flow<'a> {
 
     fn is_quietly_behind(&self) -> bool {
         self.cursor > self.state.committed
-            && self.writer.rows() == 0
+            && self.writer.open_rows() == 0
             && self.shared.clock.monotonic().saturating_sub(self.last_commit) >= QUIET_COMMIT
     }
 
     /// Takes one helping from the log. Returns whether that was all there is.
     fn read(&mut self) -> Result<bool, FlowError> {
         let read = self.reader.read(READ_BYTES)?;
-        if read.is_empty() {
+        if read.frames.is_empty() && read.lost.is_empty() {
             self.hand_on()?;
             return Ok(true);
         }
-        for frame in read {
-            self.add(&frame)?;
+        for frame in &read.frames {
+            self.add(frame)?;
+        }
+        for lost in read.lost {
+            tracing::error!(flow = %self.task.key, from = %lost.start, to = %lost.end, "records cannot be read any more");
+            self.lost += lost.end.since(lost.start.max(self.state.committed));
+            self.cursor = self.cursor.max(lost.end);
         }
         Ok(false)
     }
@@ -249,7 +289,7 @@ impl<'a> Flow<'a> {
             Err(error) if count == 1 => {
                 let reason = "transform_error";
                 self.shared.metrics.pipeline_rejected.with_label_values(&[&self.task.pipeline, reason]).inc();
-                let origin = origins.of(first).ok_or_else(|| FlowError("a row has no record".into()))?;
+                let origin = origins.of(first).ok_or_else(|| FlowError::new("a row has no record"))?;
                 let cause = Cause { stage: "transform", reason, path: "", detail: &error.message };
                 Ok(self.letters.add(origin.position, origin.ingest_time, cause, origin.record)?)
             }
@@ -286,11 +326,18 @@ impl<'a> Flow<'a> {
 
 impl Shared {
     pub(super) fn sink_seams(&self) -> lakehead_sink::Seams {
-        lakehead_sink::Seams {
-            clock: Arc::clone(&self.clock),
-            random: Arc::clone(&self.random),
-            disk: Arc::clone(&self.disk),
-        }
+        lakehead_sink::Seams::new(Arc::clone(&self.clock), Arc::clone(&self.random), Arc::clone(&self.disk))
+    }
+
+    /// Where the flow's files are made.
+    pub(super) fn staging_dir(&self, key: FlowKey) -> std::path::PathBuf {
+        self.data_dir.join("staging").join(key.pipeline.to_string()).join(key.statement.to_string())
+    }
+
+    fn publisher(&self, bucket: Bucket, staging_dir: &std::path::Path) -> Result<Publisher, FlowError> {
+        let seams = self.sink_seams();
+        let made = Publisher::new(bucket, staging_dir.to_owned(), &seams, self.uploads.clone());
+        Ok(self.async_runtime.block_on(made)?)
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 
 use lakehead_log::LocalLog;
-use lakehead_meta::{FlowKey, FlowState};
-use lakehead_model::{Partition, Timestamp};
+use lakehead_meta::{Catalog, FlowKey, FlowState};
+use lakehead_model::resource::{Pipeline, Table};
+use lakehead_model::{Partition, Position, Timestamp};
 use parking_lot::Mutex;
 
 /// One flow's commitment as last recorded.
@@ -16,8 +17,8 @@ pub(super) struct Reached {
     pub(super) oldest_uncommitted: Option<Timestamp>,
 }
 
-/// **Invariant:** a flow is entered with its stored state before anything of its partition may be trimmed on behalf of
-/// others, and stays entered while its pipeline exists, running or not.
+/// **Invariant:** nothing of a stream is trimmed before every flow of every pipeline that reads it is entered with its stored
+/// state; a flow stays entered while its pipeline exists, running or not.
 pub(super) struct Progress {
     log: LocalLog,
     flows: Mutex<HashMap<FlowKey, Reached>>,
@@ -29,21 +30,31 @@ impl Progress {
     }
 
     pub(super) fn enter(&self, key: FlowKey, partition: Partition, state: FlowState) {
-        self.log.set_readers(partition, true);
         self.flows.lock().insert(key, Reached { partition, state, oldest_uncommitted: None });
     }
 
-    /// `key` has recorded `state`: the log may let go of what every flow of the partition has passed.
+    /// `key` has recorded `state`.
     pub(super) fn committed(&self, key: FlowKey, state: FlowState) {
         let mut flows = self.flows.lock();
         let Some(reached) = flows.get_mut(&key) else { return };
         reached.state = state;
         reached.oldest_uncommitted = None;
-        let partition = reached.partition;
-        let passed = flows.values().filter(|r| r.partition == partition).map(|r| r.state.committed).min();
-        drop(flows);
-        if let Some(passed) = passed {
-            self.log.trim(partition, passed);
+    }
+
+    /// Tells the log what it may let go of: what every flow of a stream has passed. A stream that a pipeline reads of which
+    /// not every flow is entered keeps everything; one that no pipeline reads is kept by age alone.
+    pub(super) fn settle(&self, catalog: &Catalog, is_entered: impl Fn(&Pipeline) -> bool) {
+        let flows = self.flows.lock();
+        for stream in catalog.streams.keys() {
+            let partition = Partition::first(*stream);
+            let mut passed = flows.values().filter(|r| r.partition == partition).map(|r| r.state.committed);
+            let readers = catalog.pipelines_using(Table::Stream(*stream));
+            self.log.set_readers(partition, !readers.is_empty() || passed.clone().next().is_some());
+            if readers.iter().all(|pipeline| is_entered(pipeline))
+                && let Some(first) = passed.next()
+            {
+                self.log.trim(partition, passed.fold(first, Position::min));
+            }
         }
     }
 
@@ -55,14 +66,7 @@ impl Progress {
 
     /// The pipeline is gone: it holds nothing back any more.
     pub(super) fn leave(&self, key: FlowKey) {
-        let mut flows = self.flows.lock();
-        let Some(left) = flows.remove(&key) else { return };
-        let rest = flows.values().filter(|r| r.partition == left.partition).map(|r| r.state.committed).min();
-        drop(flows);
-        match rest {
-            Some(passed) => self.log.trim(left.partition, passed),
-            None => self.log.set_readers(left.partition, false),
-        }
+        self.flows.lock().remove(&key);
     }
 
     pub(super) fn all(&self) -> Vec<(FlowKey, Reached)> {

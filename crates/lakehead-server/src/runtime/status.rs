@@ -6,6 +6,8 @@ use lakehead_meta::FlowKey;
 use lakehead_model::PipelineId;
 use parking_lot::RwLock;
 
+use crate::control::Counters;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum State {
     Running,
@@ -25,14 +27,25 @@ pub struct PipelineStatus {
 #[derive(Debug, Default)]
 pub struct Statuses {
     flows: RwLock<HashMap<FlowKey, PipelineStatus>>,
+    counters: RwLock<HashMap<PipelineId, Counters>>,
 }
 
 impl Statuses {
     /// A pipeline is as well as its worst flow; one that no flow has reported for is initializing.
     pub fn of(&self, pipeline: PipelineId) -> PipelineStatus {
         let flows = self.flows.read();
-        let worst = flows.iter().filter(|(key, _)| key.pipeline == pipeline).map(|(_, s)| s).max_by_key(|s| s.state);
+        let worst =
+            flows.iter().filter(|(key, _)| key.pipeline == pipeline).map(|(_, s)| s).max_by_key(|s| s.state);
         worst.cloned().unwrap_or(PipelineStatus { state: State::Initializing, failure_reason: None })
+    }
+
+    /// The pipeline's ledger, as of about a second ago.
+    pub fn counters(&self, pipeline: PipelineId) -> Option<Counters> {
+        self.counters.read().get(&pipeline).copied()
+    }
+
+    pub(super) fn count(&self, all: HashMap<PipelineId, Counters>) {
+        *self.counters.write() = all;
     }
 
     pub(super) fn running(&self, key: FlowKey) {

@@ -11,7 +11,7 @@ use lakehead_log::LocalLog;
 use lakehead_meta::{Catalog, FlowKey, FlowState, Store};
 use lakehead_model::resource::{Pipeline, Table};
 use lakehead_model::{Clock, Partition, PipelineId, Position, Random};
-use lakehead_sink::MemoryBudget;
+use lakehead_sink::{MemoryBudget, Uploads};
 use lakehead_transform::{Source, Statement};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -20,7 +20,9 @@ use super::flow::{Flow, FlowError, Order, Shared, Task};
 use super::progress::Progress;
 use super::status::Statuses;
 use super::turnstile::Turnstile;
+use crate::control::Counters;
 use crate::metrics::Metrics;
+use crate::startup::EXIT_DISK_FAILED;
 use crate::storage::Storage;
 
 /// Waiting time before a failed flow begins again: doubles from the first to the last.
@@ -37,6 +39,7 @@ pub struct Runtime {
     pub log: LocalLog,
     pub storage: Arc<Storage>,
     pub memory: Arc<MemoryBudget>,
+    pub uploads: Uploads,
     pub metrics: Metrics,
     pub clock: Arc<dyn Clock>,
     pub random: Arc<dyn Random>,
@@ -69,6 +72,7 @@ impl Supervisor {
             log: runtime.log,
             storage: runtime.storage,
             memory: runtime.memory,
+            uploads: runtime.uploads,
             metrics: runtime.metrics,
             clock: runtime.clock,
             random: runtime.random,
@@ -85,8 +89,18 @@ impl Supervisor {
         let handle = self.shared.async_runtime.clone();
         loop {
             changes.borrow_and_update();
+            // The log's streams first: one that is made in between is then not taken for a deleted one.
+            let logged = self.shared.log.partitions();
             let catalog = self.shared.store.catalog();
+            for (partition, _) in logged {
+                if !catalog.streams.contains_key(&partition.stream) {
+                    self.shared.log.forget(partition);
+                }
+            }
             self.follow(&catalog);
+            let running = &self.running;
+            let is_entered = |p: &Pipeline| running.keys().any(|k| k.pipeline == p.id);
+            self.shared.progress.settle(&catalog, is_entered);
             self.reap();
             self.report(&catalog);
             let stopping = handle.block_on(async {
@@ -112,14 +126,11 @@ impl Supervisor {
                 self.leaving.insert(key, running);
             }
         }
-        let mut streams: Vec<_> = catalog.streams.keys().map(|id| Partition::first(*id)).collect();
-        streams.sort();
-        self.shared.log.retain_partitions(&streams);
         for pipeline in catalog.pipelines.values() {
             if self.running.keys().any(|k| k.pipeline == pipeline.id) {
                 continue;
             }
-            if let Err(FlowError(reason)) = self.start(catalog, pipeline) {
+            if let Err(FlowError { reason, .. }) = self.start(catalog, pipeline) {
                 tracing::error!(pipeline = %pipeline.name, %reason, "a pipeline cannot start");
                 self.shared.statuses.failed(FlowKey { pipeline: pipeline.id, statement: 0 }, reason);
             }
@@ -130,7 +141,7 @@ impl Supervisor {
         let statements = compile(catalog, pipeline, self.shared.now())?;
         let mut tasks = Vec::new();
         for (index, statement) in statements.into_iter().enumerate() {
-            let missing = |name: &str| FlowError(format!("`{name}` does not exist any more"));
+            let missing = |name: &str| FlowError::new(format!("`{name}` does not exist any more"));
             let stream = catalog.streams.values().find(|s| s.name == statement.stream);
             let stream = Arc::clone(stream.ok_or_else(|| missing(&statement.stream))?);
             let sink = catalog.sinks.values().find(|s| s.name == statement.sink);
@@ -145,7 +156,7 @@ impl Supervisor {
             let name = format!("flow-{}", task.pipeline);
             let body = move || keep_running(&shared, &task, &orders);
             let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body);
-            let thread = thread.map_err(|e| FlowError(format!("no thread: {e}")))?;
+            let thread = thread.map_err(|e| FlowError::new(format!("no thread: {e}")))?;
             self.running.insert(key, Running { order, thread });
         }
         Ok(())
@@ -175,6 +186,11 @@ impl Supervisor {
             self.leaving.remove(&key);
             self.shared.progress.leave(key);
             self.shared.statuses.forget(key);
+            if let Err(error) =
+                lakehead_sink::clean_staging(self.shared.disk.as_ref(), &self.shared.staging_dir(key), &[])
+            {
+                tracing::warn!(%error, flow = %key, "staged files of a deleted pipeline stay");
+            }
             if !self.leaving.keys().any(|k| k.pipeline == key.pipeline)
                 && let Err(error) = self.shared.store.delete_flows(key.pipeline)
             {
@@ -189,10 +205,16 @@ impl Supervisor {
         let now = self.shared.clock.now();
         for stream in catalog.streams.values() {
             let partition = Partition::first(stream.id);
-            metrics.log_oldest_position.with_label_values(&[&stream.name]).set(gauge(self.shared.log.oldest(partition).0));
-            metrics.log_next_position.with_label_values(&[&stream.name]).set(gauge(self.shared.log.tail(partition).0));
+            metrics
+                .log_oldest_position
+                .with_label_values(&[&stream.name])
+                .set(gauge(self.shared.log.oldest(partition).0));
+            metrics
+                .log_next_position
+                .with_label_values(&[&stream.name])
+                .set(gauge(self.shared.log.tail(partition).0));
         }
-        let mut sums: BTreeMap<PipelineId, [i64; 6]> = BTreeMap::new();
+        let mut sums: BTreeMap<PipelineId, [i64; 7]> = BTreeMap::new();
         for (key, reached) in self.shared.progress.all() {
             let tail = self.shared.log.tail(reached.partition).max(reached.state.committed);
             let s = reached.state;
@@ -202,15 +224,27 @@ impl Supervisor {
                 s.delivered,
                 s.filtered,
                 s.dead_lettered,
+                s.lost,
                 tail.since(s.committed),
                 age,
             ];
             let sum = sums.entry(key.pipeline).or_default();
             for (i, figure) in figures.into_iter().enumerate() {
-                sum[i] = if i == 5 { sum[i].max(gauge(figure)) } else { sum[i] + gauge(figure) };
+                sum[i] = if i == 6 { sum[i].max(gauge(figure)) } else { sum[i] + gauge(figure) };
             }
         }
-        for (id, [accepted, delivered, filtered, dead_lettered, in_flight, age]) in sums {
+        let counters = sums.iter().map(|(id, &[accepted, delivered, filtered, dead_lettered, ..])| {
+            let count = |n: i64| u64::try_from(n).unwrap_or(0);
+            let counters = Counters {
+                accepted: count(accepted),
+                delivered: count(delivered),
+                filtered: count(filtered),
+                dead_lettered: count(dead_lettered),
+            };
+            (*id, counters)
+        });
+        self.shared.statuses.count(counters.collect());
+        for (id, [accepted, delivered, filtered, dead_lettered, lost, in_flight, age]) in sums {
             let Some(pipeline) = catalog.pipelines.get(&id) else { continue };
             let label = &[pipeline.name.as_str()];
             metrics.pipeline_accepted.with_label_values(label).set(accepted);
@@ -218,22 +252,29 @@ impl Supervisor {
             metrics.pipeline_filtered.with_label_values(label).set(filtered);
             metrics.pipeline_dead_lettered.with_label_values(label).set(dead_lettered);
             metrics.pipeline_in_flight.with_label_values(label).set(in_flight);
-            let imbalance = accepted - delivered - filtered - dead_lettered - in_flight;
+            metrics.pipeline_lost.with_label_values(label).set(lost);
+            let imbalance = accepted - delivered - filtered - dead_lettered - lost - in_flight;
             metrics.ledger_imbalance.with_label_values(label).set(imbalance);
             metrics.pipeline_oldest_uncommitted_age_seconds.with_label_values(label).set(age);
-            metrics.pipeline_failing.with_label_values(label).set(i64::from(self.shared.statuses.is_failing(id)));
+            metrics
+                .pipeline_failing
+                .with_label_values(label)
+                .set(i64::from(self.shared.statuses.is_failing(id)));
         }
     }
 
     fn finish_all(mut self) {
-        let all: Vec<_> = std::mem::take(&mut self.running).into_values().chain(self.leaving.drain().map(|(_, r)| r)).collect();
+        let all: Vec<_> = std::mem::take(&mut self.running)
+            .into_values()
+            .chain(self.leaving.drain().map(|(_, r)| r))
+            .collect();
         for running in &all {
             let _ = running.order.send(Order::Finish);
         }
         let began = self.shared.clock.monotonic();
         let late = || self.shared.clock.monotonic() - began > Duration::from_secs(FINISH_SECONDS_MAX);
         while !late() && all.iter().any(|r| !r.thread.is_finished()) {
-            self.shared.async_runtime.block_on(tokio::time::sleep(Duration::from_millis(20)));
+            self.shared.async_runtime.block_on(async { tokio::time::sleep(Duration::from_millis(20)).await });
         }
         for running in all {
             let _ = running.order.send(Order::Abandon);
@@ -261,7 +302,7 @@ fn compile(
         .collect();
     let sinks: Vec<_> =
         catalog.sinks.values().filter(|s| named(Table::Sink(s.id))).map(|s| s.name.clone()).collect();
-    lakehead_transform::compile(&pipeline.sql, &sources, &sinks, now).map_err(|e| FlowError(e.message))
+    lakehead_transform::compile(&pipeline.sql, &sources, &sinks, now).map_err(|e| FlowError::new(e.message))
 }
 
 /// The life of a flow's thread: begin, run, and begin again after a failure.
@@ -273,7 +314,12 @@ fn keep_running(shared: &Shared, task: &Task, orders: &watch::Receiver<Order>) {
             shared.statuses.running(task.key);
             flow.run()
         });
-        let Err(FlowError(reason)) = outcome else { return };
+        let Err(FlowError { reason, is_fatal }) = outcome else { return };
+        if is_fatal {
+            // As with the log: what the disk was asked to keep may be gone, and asking again proves nothing.
+            tracing::error!(flow = %task.key, %reason, "fsync_failed");
+            std::process::exit(EXIT_DISK_FAILED);
+        }
         if *orders.borrow() != Order::Run {
             tracing::warn!(flow = %task.key, %reason, "a flow ended without committing; the log keeps what is missing");
             return;

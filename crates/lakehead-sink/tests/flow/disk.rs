@@ -185,6 +185,10 @@ impl File for FaultyFile {
         self.file.fill_with_zeros(size_bytes)
     }
 
+    fn write_past_cache(&self) -> bool {
+        self.file.write_past_cache()
+    }
+
     fn drop_cached(&self) {
         self.file.drop_cached();
     }

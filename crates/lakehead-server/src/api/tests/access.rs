@@ -147,12 +147,30 @@ async fn whoami_knows_the_account() {
 }
 
 #[tokio::test]
-async fn graphql_answers_with_an_account_without_figures() {
+async fn graphql_tells_what_a_bucket_holds_and_nothing_else() {
     let server = server();
-    let request = server.request(&Method::POST, "/client/v4/graphql");
-    let body = json!({ "query": "query { viewer { accounts { id } } }", "variables": {} });
-    let (status, _, bytes) = server.raw(request.body(Body::from(body.to_string())).unwrap()).await;
-    let answer: Value = serde_json::from_slice(&bytes).unwrap();
-    assert_eq!(status, 200);
-    assert_eq!(answer["data"]["viewer"]["accounts"][0]["r2StorageAdaptiveGroups"], json!([]));
+    server.post("/r2/buckets", json!({ "name": "my-lake" })).await;
+    let folder = server.world.dir.path().join("buckets/my-lake/year=2026");
+    std::fs::create_dir_all(&folder).unwrap();
+    std::fs::write(folder.join("a.json"), "{}\n").unwrap();
+    std::fs::write(folder.join("b.json"), "{}\n{}\n").unwrap();
+    let ask = async |variables: Value| {
+        let body =
+            json!({ "query": "query ($filter: F) { viewer { accounts { a } } }", "variables": variables });
+        let request = server.request(&Method::POST, "/client/v4/graphql").body(Body::from(body.to_string()));
+        let (status, _, bytes) = server.raw(request.unwrap()).await;
+        assert_eq!(status, 200);
+        let answer: Value = serde_json::from_slice(&bytes).unwrap();
+        answer["data"]["viewer"]["accounts"][0]["r2StorageAdaptiveGroups"].clone()
+    };
+    let of = |name: &str| json!({ "accountTag": "x", "filter": { "bucketName": name } });
+    for name in ["my-lake", "eu_my-lake"] {
+        let max = json!({ "objectCount": 2, "payloadSize": 9, "metadataSize": 0 });
+        assert_eq!(ask(of(name)).await[0]["max"], max);
+    }
+    for nothing in
+        [of("other"), of("../../x"), of(""), json!({}), json!(7), json!({ "filter": { "bucketName": 7 } })]
+    {
+        assert_eq!(ask(nothing).await, json!([]));
+    }
 }

@@ -78,3 +78,13 @@ async fn unknown_paths_and_methods_get_an_envelope() {
     let user = server.send(Request::delete("/client/v4/user").body(Body::empty()).unwrap()).await;
     user.refused(405, 10405, "");
 }
+
+#[tokio::test]
+async fn a_message_that_repeats_what_was_sent_is_cut() {
+    let server = server();
+    let mut body = super::sink_body("files");
+    body["config"]["bucket"] = json!("ü".repeat(400_000));
+    let reply = server.post(super::SINKS, body).await;
+    reply.refused(400, 1001, "config.bucket: \"ü");
+    assert!(reply.message().len() < 4200, "{}", reply.message().len());
+}

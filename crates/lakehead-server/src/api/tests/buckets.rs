@@ -22,7 +22,7 @@ async fn buckets_are_made_listed_described_and_deleted() {
     });
     assert_eq!(info.result(), &expected);
     let list = server.get("/r2/buckets").await;
-    assert_eq!(list.result()["buckets"], json!([expected]));
+    assert_eq!(list.result()["buckets"][1], expected);
     assert_eq!(server.get("/r2/buckets?name_contains=zzz").await.result()["buckets"], json!([]));
     let again = server.post("/r2/buckets", json!({ "name": "my-bucket" })).await;
     again.refused(409, 10004, "a bucket named");
@@ -118,4 +118,18 @@ async fn a_bucket_has_no_catalog() {
     let enable = server.with_body(Method::POST, "/r2-catalog/lake/enable", Body::empty()).await;
     enable.refused(400, 1001, "catalogs are not supported yet");
     assert_eq!(server.get("/r2-catalog").await.result(), &json!({ "warehouses": Value::Array(vec![]) }));
+}
+
+#[tokio::test]
+async fn a_bucket_of_the_configuration_is_there_and_can_be_neither_made_nor_deleted() {
+    let server = server();
+    assert_eq!(server.get("/r2/buckets").await.result()["buckets"][0]["name"], "configured");
+    assert_eq!(server.get("/r2/buckets/configured").await.result()["name"], "configured");
+    server.post("/r2/buckets", json!({ "name": "configured" })).await.refused(409, 10004, "");
+    let mut body = sink_body("files");
+    body["config"]["bucket"] = json!("configured");
+    server.make(SINKS, body).await;
+    assert_eq!(server.get("/r2/buckets").await.result()["buckets"].as_array().unwrap().len(), 1);
+    let refused = server.delete("/r2/buckets/configured").await;
+    refused.refused(400, 1010, "bucket \"configured\" is part of the server's configuration");
 }

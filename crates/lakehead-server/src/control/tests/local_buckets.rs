@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::os::unix::fs::symlink;
 
-use crate::control::{BucketStore, Error, Kind, LocalBuckets};
+use crate::control::{BucketStore, Error, Kind, LocalBuckets, Usage};
 
 fn buckets() -> (tempfile::TempDir, LocalBuckets) {
     let dir = tempfile::tempdir().expect("a scratch directory");
@@ -84,4 +84,13 @@ fn a_link_counts_as_an_object_and_is_never_deleted_through() {
     buckets.delete_if_empty("links").unwrap();
     buckets.delete_if_empty("links").unwrap();
     assert!(dir.path().join("buckets/other/secret").exists());
+}
+
+#[test]
+fn usage_counts_the_files_and_not_what_links_point_to() {
+    let (dir, buckets) = buckets();
+    assert_eq!(buckets.usage("lake").unwrap(), Some(Usage { objects: 1, size_bytes: 6 }));
+    assert_eq!(buckets.usage("none").unwrap(), Some(Usage::default()));
+    symlink(dir.path(), dir.path().join("buckets/lake/year=2026/up")).unwrap();
+    assert_eq!(buckets.usage("lake").unwrap().unwrap().objects, 2, "the link itself");
 }

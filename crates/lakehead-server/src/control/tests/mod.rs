@@ -1,5 +1,6 @@
 //! The rules of the control plane, over a real store in a scratch directory and a compiler that only splits words.
 
+mod concurrency;
 mod deletions;
 mod local_buckets;
 mod sink_rules;
@@ -12,14 +13,16 @@ use lakehead_disk::SystemDisk;
 use lakehead_meta::{Identity, Store};
 use lakehead_model::clock::ManualClock;
 use lakehead_model::random::SeededRandom;
-use lakehead_model::resource::{FileNaming, FilesConfig, ParquetFormat, RollingPolicy, SinkFormat};
+use lakehead_model::resource::{
+    FileNaming, FilesConfig, JsonFormat, ParquetFormat, RollingPolicy, Sink, SinkFormat, Stream,
+};
 use lakehead_model::{PipelineId, Timestamp};
 use parking_lot::Mutex;
 
 use super::{
-    Control, LocalBuckets, NewSink, NewStream, Parts, PipelineStatus, SqlCompiler, SqlRefusal, StatementRef,
+    BucketStore, Control, Error, LocalBuckets, NewSink, NewStream, Object, Parts, PipelineStatus,
+    SqlCompiler, SqlRefusal, StatementRef, Usage,
 };
-use lakehead_model::resource::{JsonFormat, Sink, Stream};
 
 /// Understands `INSERT INTO <sink> SELECT * FROM <stream>` and nothing else.
 pub(crate) struct WordSplitter;
@@ -42,6 +45,35 @@ impl SqlCompiler for WordSplitter {
             found.push(StatementRef { stream: stream.to_owned(), sink: sink.to_owned() });
         }
         Ok(found)
+    }
+}
+
+/// Folders, and one bucket that is there because the configuration says so.
+struct Folders(LocalBuckets);
+
+impl BucketStore for Folders {
+    fn create(&self, bucket: &str) -> Result<(), Error> {
+        self.0.create(bucket)
+    }
+
+    fn is_empty(&self, bucket: &str) -> Result<bool, Error> {
+        self.0.is_empty(bucket)
+    }
+
+    fn delete_if_empty(&self, bucket: &str) -> Result<(), Error> {
+        self.0.delete_if_empty(bucket)
+    }
+
+    fn get_object(&self, bucket: &str, key: &str) -> Result<Object, Error> {
+        self.0.get_object(bucket, key)
+    }
+
+    fn configured(&self) -> Vec<String> {
+        vec!["configured".to_owned()]
+    }
+
+    fn usage(&self, bucket: &str) -> Result<Option<Usage>, Error> {
+        self.0.usage(bucket)
     }
 }
 
@@ -68,7 +100,7 @@ pub(crate) fn world() -> World {
         clock: clock.clone(),
         random,
         sql: Arc::new(WordSplitter),
-        buckets: Arc::new(LocalBuckets::new(dir.path().join("buckets"))),
+        buckets: Arc::new(Folders(LocalBuckets::new(dir.path().join("buckets")))),
         statuses: Arc::new(move |id| seen.lock().get(&id).cloned().unwrap_or_default()),
     });
     World { dir, control: Arc::new(control), identity: Arc::new(identity), clock, statuses }

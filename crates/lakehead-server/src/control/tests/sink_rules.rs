@@ -60,8 +60,7 @@ fn traversal_is_refused_in_the_path_naming_the_field() {
 
 #[test]
 fn traversal_is_refused_in_the_time_pattern() {
-    // In a pattern `%` begins a specifier: encoded dots are refused as such, slashes at the ends are harmless.
-    for text in hostile().into_iter().filter(|t| !matches!(t.as_str(), "/abs" | "//")) {
+    for text in hostile().into_iter() {
         let refused = refusal(|c| c.time_pattern = Some(text.clone()));
         assert!(refused.is_some_and(|r| r.starts_with("config.partitioning.time_pattern: ")), "{text:?}");
     }
@@ -70,7 +69,7 @@ fn traversal_is_refused_in_the_time_pattern() {
 #[test]
 fn traversal_is_refused_in_prefix_and_suffix() {
     // These are no folders: single dots and device names are fine inside a file name.
-    let fine = ["nul", "CON", "com1", ".", "\u{ff0e}\u{ff0e}", "\u{2024}.", "\u{2025}", "aux.parquet"];
+    let fine = ["nul", "CON", "com1", ".", "aux.parquet"];
     for text in hostile().into_iter().filter(|t| !fine.contains(&t.as_str())) {
         let prefix = refusal(|c| c.file_naming.prefix = Some(text.clone()));
         assert!(prefix.is_some_and(|r| r.starts_with("config.file_naming.prefix: ")), "{text:?}");
@@ -89,7 +88,7 @@ fn patterns_that_chrono_cannot_print_are_refused() {
 
 #[test]
 fn ordinary_configurations_pass() {
-    for path in ["", "events", "a/b/c", "täglich/数据", "v1.2/x", "a..b", "with space", "year=2026"] {
+    for path in ["", "events", "a/b/c", "täglich/数据", "v1.2/x", "with space", "year=2026"] {
         assert_eq!(refusal(|c| c.path = path.to_owned()), None, "{path:?}");
     }
     for pattern in
@@ -106,7 +105,7 @@ fn ordinary_configurations_pass() {
 #[test]
 fn roll_intervals_have_their_bounds() {
     let interval = |n| refusal(|c| c.rolling_policy.interval_seconds = Some(n));
-    assert!(interval(9).is_some_and(|r| r.contains("interval_seconds: is 9; 10 to ")));
+    assert!(interval(9).is_some_and(|r| r.contains("interval_seconds: is 9; at least 10 ")));
     assert_eq!(interval(10), None);
     assert!(interval(u64::MAX).is_some());
     let inactivity = |n| refusal(|c| c.rolling_policy.inactivity_seconds = Some(n));

@@ -56,7 +56,8 @@ fn every_encoding_gives_back_what_went_in() {
 fn one_byte_over_the_limit_is_refused_and_the_limit_itself_is_not() {
     for n in [LIMIT, LIMIT + 1] {
         let data = vec![b' '; n];
-        let expected = if n > LIMIT { Err(InflateError::TooLarge { limit: LIMIT }) } else { Ok(data.clone()) };
+        let expected =
+            if n > LIMIT { Err(InflateError::TooLarge { limit: LIMIT }) } else { Ok(data.clone()) };
         assert_eq!(Encoding::Gzip.inflate(&gzip(&data), LIMIT), expected);
         assert_eq!(Encoding::Zstd.inflate(&zstd::encode_all(data.as_slice(), 3).unwrap(), LIMIT), expected);
         assert_eq!(Encoding::Deflate.inflate(&zlib(&data), LIMIT), expected);
@@ -81,7 +82,11 @@ fn bodies_cut_short_or_followed_by_garbage_are_refused() {
         (Encoding::Deflate, bare_deflate(&data)),
     ] {
         for cut in [1, body.len() / 2, body.len() - 1] {
-            assert!(encoding.inflate(&body[..cut], LIMIT).is_err(), "{encoding:?} cut to {cut} of {}", body.len());
+            assert!(
+                encoding.inflate(&body[..cut], LIMIT).is_err(),
+                "{encoding:?} cut to {cut} of {}",
+                body.len()
+            );
         }
         if encoding != Encoding::Brotli {
             let mut longer = body.clone();

@@ -3,7 +3,8 @@ use lakehead_model::PipelineId;
 
 use super::*;
 
-const CAUSE: Cause<'static> = Cause { stage: "decode", reason: "type_mismatch", path: "a.b", detail: "a string" };
+const CAUSE: Cause<'static> =
+    Cause { stage: "decode", reason: "type_mismatch", path: "a.b", detail: "a string" };
 
 fn key() -> FlowKey {
     FlowKey { pipeline: PipelineId(7), statement: 0 }
@@ -28,9 +29,13 @@ fn a_record_is_kept_byte_for_byte_with_its_position_and_reason() {
     letters.publish(&staged).unwrap();
     assert_eq!(files(root.path()), ["00000000000000000040-00000000000000000050.ndjson"]);
     let path = root.path().join(key().pipeline.to_string()).join("0").join(&files(root.path())[0]);
-    let line: serde_json::Value = serde_json::from_str(std::fs::read_to_string(path).unwrap().trim_end()).unwrap();
+    let line: serde_json::Value =
+        serde_json::from_str(std::fs::read_to_string(path).unwrap().trim_end()).unwrap();
     assert_eq!(line["record"], record);
-    assert_eq!((&line["position"], &line["reason"], &line["path"]), (&41.into(), &"type_mismatch".into(), &"a.b".into()));
+    assert_eq!(
+        (&line["position"], &line["reason"], &line["path"]),
+        (&41.into(), &"type_mismatch".into(), &"a.b".into())
+    );
     assert_eq!(line["ingest_time"], "1970-01-01T00:00:00.000000Z");
 }
 

@@ -1,0 +1,112 @@
+//! The control plane's questions, answered by the parts that know.
+
+use std::sync::Arc;
+
+use axum::Router;
+use lakehead_decode::arrow_schema;
+use lakehead_meta::{Identity, Store};
+use lakehead_model::resource::{Sink, Stream};
+use lakehead_model::{Clock, PipelineId, Random, StreamId};
+use lakehead_transform::Source;
+
+use crate::api::{self, Api};
+use crate::control::{
+    BucketStore, Control, Error, LocalBuckets, Object, Parts, PipelineState, PipelineStatus, SqlCompiler,
+    SqlRefusal, StatementRef, Usage,
+};
+use crate::runtime::{State, Statuses};
+use crate::storage::Storage;
+
+pub(crate) fn control(
+    store: Arc<Store>,
+    storage: Arc<Storage>,
+    statuses: Arc<Statuses>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    identity: &Identity,
+) -> Arc<Control> {
+    let status = move |id: PipelineId| {
+        let status = statuses.of(id);
+        let state = match status.state {
+            State::Initializing => PipelineState::Initializing,
+            State::Running => PipelineState::Running,
+            State::Failed => PipelineState::Failed,
+        };
+        PipelineStatus { state, failure_reason: status.failure_reason, counters: statuses.counters(id) }
+    };
+    Arc::new(Control::new(Parts {
+        store,
+        account_id: identity.account_id().to_owned(),
+        sql: Arc::new(Sql { clock: Arc::clone(&clock) }),
+        clock,
+        random,
+        buckets: Arc::new(Folders { storage }),
+        statuses: Arc::new(status),
+    }))
+}
+
+pub(crate) fn api(control: Arc<Control>, identity: &Identity, base_url: &str) -> Router {
+    let base_url = base_url.to_owned();
+    api::router(Api {
+        control,
+        identity: Arc::new(identity.clone()),
+        endpoint: Arc::new(move |stream: StreamId| format!("{base_url}/ingest/{stream}")),
+    })
+}
+
+struct Sql {
+    clock: Arc<dyn Clock>,
+}
+
+impl SqlCompiler for Sql {
+    fn check(&self, sql: &str, streams: &[Stream], sinks: &[Sink]) -> Result<Vec<StatementRef>, SqlRefusal> {
+        let source = |s: &Stream| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
+        let sources: Vec<_> = streams.iter().map(source).collect();
+        let sinks: Vec<_> = sinks.iter().map(|s| s.name.clone()).collect();
+        lakehead_transform::compile(sql, &sources, &sinks, self.clock.now())
+            .map(|all| all.into_iter().map(|s| StatementRef { stream: s.stream, sink: s.sink }).collect())
+            .map_err(|refusal| SqlRefusal { message: refusal.message, line_column: None })
+    }
+}
+
+/// Buckets of the API: folders, wherever the configuration puts them. A bucket in an S3 store belongs to that store: it is
+/// neither made nor emptied here.
+struct Folders {
+    storage: Arc<Storage>,
+}
+
+impl Folders {
+    fn local(&self, bucket: &str) -> Option<LocalBuckets> {
+        self.storage.folder(bucket).map(LocalBuckets::one)
+    }
+
+    fn elsewhere<T>(bucket: &str) -> Result<T, Error> {
+        Err(Error::NotHere(format!("bucket `{bucket}` is in an S3 store; use that store's own tools")))
+    }
+}
+
+impl BucketStore for Folders {
+    fn configured(&self) -> Vec<String> {
+        self.storage.configured().map(str::to_owned).collect()
+    }
+
+    fn usage(&self, bucket: &str) -> Result<Option<Usage>, Error> {
+        self.local(bucket).map_or(Ok(None), |folder| folder.usage(bucket))
+    }
+
+    fn create(&self, bucket: &str) -> Result<(), Error> {
+        self.local(bucket).map_or(Ok(()), |folder| folder.create(bucket))
+    }
+
+    fn is_empty(&self, bucket: &str) -> Result<bool, Error> {
+        self.local(bucket).map_or_else(|| Self::elsewhere(bucket), |folder| folder.is_empty(bucket))
+    }
+
+    fn delete_if_empty(&self, bucket: &str) -> Result<(), Error> {
+        self.local(bucket).map_or_else(|| Self::elsewhere(bucket), |folder| folder.delete_if_empty(bucket))
+    }
+
+    fn get_object(&self, bucket: &str, key: &str) -> Result<Object, Error> {
+        self.local(bucket).map_or_else(|| Self::elsewhere(bucket), |folder| folder.get_object(bucket, key))
+    }
+}
