@@ -3,7 +3,7 @@
 //! ```text
 //!   write ─► current (what reads see; the page cache) ── sync_data ─► synced (what a crash surely keeps)
 //!                  └─ dirty: the 512-byte sectors in which the two may differ
-//!   create, rename, remove ─► names ── sync_dir ─► synced names
+//!   create, rename, link, remove ─► names ── sync_dir ─► synced names
 //! ```
 //! A sync that fails does what kernels do: the sectors count as clean from then on and never reach the disk, reads go on
 //! seeing them until they are dropped from the cache, and the next sync reports success.

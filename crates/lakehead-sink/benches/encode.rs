@@ -1,5 +1,6 @@
 //! CPU seconds for each GB (10^9 bytes) of the JSON that a batch stands for, from Arrow to synced staged files, on one
-//! thread: `cargo bench -p lakehead-sink --bench encode [-- FILTER]`. Rows are clickstream of 18 fields and about 700 bytes.
+//! thread: `cargo bench -p lakehead-sink --bench encode [-- FILTER]`. `BATCH_ROWS` sets
+//! the rows of a batch (8192). Rows are clickstream of 18 fields and about 700 bytes.
 //!
 //! CPU time of the thread, user and system; wall time on a shared machine says little.
 
@@ -20,7 +21,7 @@ use lakehead_model::{SystemClock, SystemRandom};
 use lakehead_sink::{Seams, StagedFile, Writer, WriterSettings};
 
 const ROWS: usize = 1 << 18;
-const BATCH_ROWS: usize = 8192;
+const BATCH_ROWS_DEFAULT: usize = 8192;
 
 struct Case {
     name: &'static str,
@@ -31,12 +32,13 @@ struct Case {
 
 fn main() {
     let filter = std::env::args().skip(1).find(|a| !a.starts_with('-')).unwrap_or_default();
-    let batches: Vec<_> = clickstream::batches(ROWS, BATCH_ROWS);
+    let batch_rows = std::env::var("BATCH_ROWS").map_or(BATCH_ROWS_DEFAULT, |rows| rows.parse().unwrap());
+    let batches: Vec<_> = clickstream::batches(ROWS, batch_rows);
     let dir = tempfile::tempdir().unwrap();
     let plain = SinkFormat::Json(JsonFormat::default());
     let lines = run(dir.path(), &plain, &batches).0;
     let text = std::fs::read(dir.path().join(&lines.staged)).unwrap();
-    let raw = clickstream::raw(&text, BATCH_ROWS);
+    let raw = clickstream::raw(&text, batch_rows);
     let gigabytes = lines.size_bytes as f64 / 1e9;
     println!(
         "{ROWS} rows, {:.0} MB of JSON, {:.0} bytes a row",

@@ -74,6 +74,20 @@ impl Disk for SimDisk {
         Ok(())
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let (mut state, last) = self.begin()?;
+        if last.is_some() {
+            return Err(gone());
+        }
+        let inode = *state.names.get(from).ok_or(io::ErrorKind::NotFound)?;
+        if state.names.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        state.names.insert(to.to_owned(), inode);
+        state.unsynced.push(NameChange::Add(to.to_owned(), inode));
+        Ok(())
+    }
+
     fn remove(&self, path: &Path) -> io::Result<()> {
         if !self.state().names.contains_key(path) && !self.crashed() {
             return Err(io::ErrorKind::NotFound.into());

@@ -10,16 +10,21 @@ use crate::disk::{Fault, FaultyDisk, Links};
 use crate::rows::{Place, START, batch, json, parquet};
 
 /// What the runtime keeps in its metadata store.
-#[derive(Default)]
-struct Store {
+#[derive(Clone, Default)]
+pub(crate) struct Store {
     committed: i64,
     intent: Option<(i64, Prepared)>,
 }
 
-const LAST: i64 = 40;
+pub(crate) const LAST: i64 = 40;
 
 /// One life of the runtime: recover, then write up to [`LAST`] in two commits of two files each.
-async fn live(place: &Place, seams: &Seams, store: &mut Store, format_is_json: bool) -> Result<(), Error> {
+pub(crate) async fn live(
+    place: &Place,
+    seams: &Seams,
+    store: &mut Store,
+    format_is_json: bool,
+) -> Result<(), Error> {
     let keep = store.intent.as_ref().map_or(&[][..], |(_, p)| &p.files);
     clean_staging(&*seams.disk, &place.staging(), keep)?;
     let bucket = Bucket::Local { root: place.bucket() };

@@ -6,6 +6,7 @@ mod commit;
 mod crash;
 mod disk;
 mod objects;
+mod power;
 #[cfg(feature = "s3-tests")]
 mod real_s3;
 mod rolling;
