@@ -192,7 +192,7 @@ fn a_crash_inside_any_write_keeps_every_answered_append_and_no_part_of_another()
 #[test]
 fn a_crash_around_the_first_append_never_keeps_the_log_from_opening() {
     let mut stored = 0;
-    for call in 1..25 {
+    for call in 1..60 {
         let first = bed(SimDisk::new());
         first.disk.crash_at(call, 0);
         if let Ok((log, _)) = LocalLog::open(first.settings.clone(), first.seams.clone()) {

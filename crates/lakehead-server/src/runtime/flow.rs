@@ -9,8 +9,10 @@ use lakehead_disk::Disk;
 use lakehead_log::{Frame, LocalLog, Reader};
 use lakehead_meta::{FlowKey, FlowState, Store};
 use lakehead_model::resource::{Sink, Stream};
-use lakehead_model::{Clock, Partition, Position, Random, Timestamp};
-use lakehead_sink::{Bucket, MemoryBudget, Publisher, Uploads, Writer, WriterSettings};
+use lakehead_model::{Clock, Partition, Position, Timestamp};
+use lakehead_sink::{
+    Bucket, MemoryBudget, Publisher, Roll, Seams as SinkSeams, Uploads, Writer, WriterSettings,
+};
 use lakehead_transform::Statement;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -39,10 +41,11 @@ pub(super) struct Shared {
     pub(super) statuses: Arc<Statuses>,
     pub(super) turnstile: Turnstile,
     pub(super) memory: Arc<MemoryBudget>,
+    /// Shared by all writers, so that the names they give rise across the process.
+    pub(super) sink_seams: SinkSeams,
     pub(super) uploads: Uploads,
     pub(super) metrics: Metrics,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) random: Arc<dyn Random>,
     pub(super) disk: Arc<dyn Disk>,
     pub(super) data_dir: std::path::PathBuf,
     pub(super) async_runtime: Handle,
@@ -163,7 +166,8 @@ impl<'a> Flow<'a> {
             flow: task.key.to_string(),
             writer_index: task.key.statement,
         };
-        let writer = Writer::new(settings, shared.sink_seams(), Arc::clone(&shared.memory), state.serial)?;
+        let writer =
+            Writer::new(settings, shared.sink_seams.clone(), Arc::clone(&shared.memory), state.serial)?;
         let decoder = Decoder::new(task.stream.schema.as_ref(), &task.statement.projection);
         Ok(Flow {
             reader: shared.log.reader(partition, state.committed),
@@ -241,6 +245,10 @@ impl<'a> Flow<'a> {
         let partition = self.writer.partition(frame.ingest_time)?;
         if self.batch.partition.as_ref().is_some_and(|current| *current != partition) {
             self.hand_on()?;
+            // A read may span more partitions than may be open: here everything before the cursor has been handed on.
+            if self.writer.must_roll() == Some(Roll::OpenFiles) {
+                self.commit()?;
+            }
         }
         self.shared.progress.reading(self.task.key, frame.ingest_time);
         // A reader that begins inside a frame gets the whole frame.
@@ -333,18 +341,13 @@ impl<'a> Flow<'a> {
 }
 
 impl Shared {
-    pub(super) fn sink_seams(&self) -> lakehead_sink::Seams {
-        lakehead_sink::Seams::new(Arc::clone(&self.clock), Arc::clone(&self.random), Arc::clone(&self.disk))
-    }
-
     /// Where the flow's files are made.
     pub(super) fn staging_dir(&self, key: FlowKey) -> std::path::PathBuf {
         self.data_dir.join("staging").join(key.pipeline.to_string()).join(key.statement.to_string())
     }
 
     fn publisher(&self, bucket: Bucket, staging_dir: &std::path::Path) -> Result<Publisher, FlowError> {
-        let seams = self.sink_seams();
-        let made = Publisher::new(bucket, staging_dir.to_owned(), &seams, self.uploads.clone());
+        let made = Publisher::new(bucket, staging_dir.to_owned(), &self.sink_seams, self.uploads.clone());
         Ok(self.async_runtime.block_on(made)?)
     }
 
