@@ -48,12 +48,12 @@ struct Common {
     config: Option<PathBuf>,
 }
 
-/// Lets the allocator keep freed pages for a second instead of ten milliseconds. Pipelines free and take megabytes many
+/// Lets the allocator keep freed pages for ten seconds instead of ten milliseconds. Pipelines free and take megabytes many
 /// times a second, and asking the system for fresh pages each time cost a sixth of all CPU on the way to Parquet.
 fn keep_freed_pages() {
     /// `mi_option_purge_delay` of mimalloc's `mimalloc.h`, which the bindings do not name.
     const PURGE_DELAY: libmimalloc_sys::mi_option_t = 15;
-    const MILLISECONDS: std::ffi::c_long = 1_000;
+    const MILLISECONDS: std::ffi::c_long = 10_000;
     #[expect(unsafe_code, reason = "the allocator has no safe interface to its options")]
     // SAFETY: sets an integer of the allocator, before there is a second thread.
     unsafe {
