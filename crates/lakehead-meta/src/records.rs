@@ -23,6 +23,7 @@ pub enum Space {
     Bucket,
     Credentials,
     Flow,
+    Token,
 }
 
 impl Space {
@@ -35,6 +36,7 @@ impl Space {
             Space::Bucket => "bucket",
             Space::Credentials => "credentials",
             Space::Flow => "flow",
+            Space::Token => "token",
         }
     }
 }
