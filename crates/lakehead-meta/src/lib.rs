@@ -27,7 +27,7 @@ mod resources;
 mod sqlite;
 mod vault;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Legacy};
 pub use error::{Error, ErrorKind};
 pub use flows::{FlowKey, FlowRecord, FlowState};
 pub use identity::Identity;

@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod id;
 pub mod invalid;
+pub mod legacy;
 pub mod limits;
 pub mod name;
 pub mod position;
@@ -18,6 +19,7 @@ pub mod secret;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use id::{PipelineId, SinkId, StreamId};
 pub use invalid::Invalid;
+pub use legacy::{LegacyHttp, LegacyPipeline};
 pub use position::{Partition, Position};
 pub use random::{Random, SystemRandom};
 pub use schema::Schema;
