@@ -24,6 +24,7 @@ pub enum Space {
     Bucket,
     Credentials,
     Flow,
+    Token,
 }
 
 impl Space {
@@ -37,6 +38,7 @@ impl Space {
             Space::Bucket => "bucket",
             Space::Credentials => "credentials",
             Space::Flow => "flow",
+            Space::Token => "token",
         }
     }
 }

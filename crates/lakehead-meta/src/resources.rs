@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use crate::records::{Expect, Record, Records, Space, Write};
+use crate::tokens::Tokens;
 use crate::vault::Vault;
 use crate::{Catalog, Error, ErrorKind, SqliteRecords};
 
@@ -55,7 +56,8 @@ pub enum Change {
 #[derive(Debug)]
 pub struct Store {
     pub(crate) records: Arc<dyn Records>,
-    vault: Vault,
+    pub(crate) vault: Vault,
+    pub(crate) tokens: Tokens,
     catalog: RwLock<Arc<Catalog>>,
     /// Held over a change, so that catalogs are published in the order of their revisions.
     changing: Mutex<()>,
@@ -81,12 +83,13 @@ impl Store {
         }
         let records = Arc::new(SqliteRecords::open(&path)?);
         disk.sync_dir(dir).map_err(|e| Error::io(dir, "sync", e))?;
-        let (_, sealed) = records.list(&[Space::Credentials], "")?;
-        let vault = Vault::open(dir, disk, random, sealed.is_empty())?;
-        Store::over(records, vault)
+        let (_, sealed) = records.list(&[Space::Credentials, Space::Token], "")?;
+        let vault = Vault::open(dir, disk, Arc::clone(&random), sealed.is_empty())?;
+        let tokens = Tokens::open(&*records, &vault, random)?;
+        Store::over(records, vault, tokens)
     }
 
-    fn over(records: Arc<dyn Records>, vault: Vault) -> Result<Store, Error> {
+    fn over(records: Arc<dyn Records>, vault: Vault, tokens: Tokens) -> Result<Store, Error> {
         let (revision, found) = records.list(&RESOURCES, "")?;
         let mut catalog = Catalog { revision, ..Catalog::default() };
         for (space, record) in &found {
@@ -96,12 +99,13 @@ impl Store {
                 Space::Pipeline => Change::PutPipeline(parse(*space, record)?),
                 Space::Legacy => Change::PutLegacy { pipeline: parse(*space, record)?, credentials: None },
                 Space::Bucket => Change::PutBucket(parse(*space, record)?),
-                Space::Credentials | Space::Flow => continue,
+                Space::Credentials | Space::Flow | Space::Token => continue,
             });
         }
         Ok(Store {
             records,
             vault,
+            tokens,
             catalog: RwLock::new(Arc::new(catalog)),
             changing: Mutex::new(()),
             revision: watch::Sender::new(revision),

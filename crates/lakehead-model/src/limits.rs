@@ -10,6 +10,12 @@ pub const JSON_DEPTH_MAX: usize = 64;
 pub const NAME_CHARS_MAX: usize = 128;
 /// Streams, sinks and pipelines an account may have, each.
 pub const RESOURCES_MAX: usize = 20;
+/// Tokens an account may have, expired ones included; ours.
+pub const TOKENS_MAX: usize = 1000;
+/// Characters of a token's name.
+pub const TOKEN_NAME_CHARS_MAX: usize = 120;
+/// Streams and legacy pipelines one token may be bound to: as many as there can be at one time.
+pub const TOKEN_STREAMS_MAX: usize = 2 * RESOURCES_MAX;
 /// Fields of a schema, nested ones counted; ours.
 pub const SCHEMA_FIELDS_MAX: usize = 1024;
 /// Nesting of struct and list in a schema; ours.
