@@ -31,7 +31,7 @@ mod sqlite;
 mod tokens;
 mod vault;
 
-pub use catalog::Catalog;
+pub use catalog::{Catalog, Legacy};
 pub use error::{Error, ErrorKind};
 pub use flows::{FlowKey, FlowRecord, FlowState};
 pub use identity::Identity;

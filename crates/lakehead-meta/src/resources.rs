@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lakehead_disk::Disk;
 use lakehead_model::resource::{Bucket, Credentials, Pipeline, Sink, Stream};
-use lakehead_model::{PipelineId, Random, Secret, SinkId, StreamId};
+use lakehead_model::{LegacyPipeline, PipelineId, Random, Secret, SinkId, StreamId};
 use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -37,6 +37,15 @@ pub enum Change {
     PutPipeline(Pipeline),
     /// Removes a pipeline; its flows stay until the runtime has stopped it and calls [`Store::delete_flows`].
     DeletePipeline(PipelineId),
+    /// Makes or replaces a legacy pipeline.
+    PutLegacy {
+        /// The pipeline.
+        pipeline: LegacyPipeline,
+        /// Stored encrypted; `None` leaves stored ones as they are.
+        credentials: Option<Credentials>,
+    },
+    /// Removes a legacy pipeline and its credentials; its flow stays as after [`Change::DeletePipeline`].
+    DeleteLegacy(PipelineId),
     /// Makes or replaces a bucket.
     PutBucket(Bucket),
     /// Removes a bucket's record.
@@ -55,7 +64,7 @@ pub struct Store {
     revision: watch::Sender<u64>,
 }
 
-const RESOURCES: [Space; 4] = [Space::Stream, Space::Sink, Space::Pipeline, Space::Bucket];
+const RESOURCES: [Space; 5] = [Space::Stream, Space::Sink, Space::Pipeline, Space::Legacy, Space::Bucket];
 
 impl Store {
     /// Opens the store in `dir`, or makes it.
@@ -88,6 +97,7 @@ impl Store {
                 Space::Stream => Change::PutStream(parse(*space, record)?),
                 Space::Sink => Change::PutSink { sink: parse(*space, record)?, credentials: None },
                 Space::Pipeline => Change::PutPipeline(parse(*space, record)?),
+                Space::Legacy => Change::PutLegacy { pipeline: parse(*space, record)?, credentials: None },
                 Space::Bucket => Change::PutBucket(parse(*space, record)?),
                 Space::Credentials | Space::Flow | Space::Token => continue,
             });
@@ -152,13 +162,24 @@ impl Store {
             }
             Change::PutPipeline(p) => write(Space::Pipeline, p.id.to_string(), Some(json(p)?)),
             Change::DeletePipeline(id) => write(Space::Pipeline, id.to_string(), None),
+            Change::PutLegacy { pipeline, credentials } => {
+                write(Space::Legacy, pipeline.id.to_string(), Some(json(pipeline)?));
+                if let Some(credentials) = credentials {
+                    let sink = pipeline.sink_id();
+                    write(Space::Credentials, sink.to_string(), Some(self.seal(sink, credentials)?));
+                }
+            }
+            Change::DeleteLegacy(id) => {
+                write(Space::Legacy, id.to_string(), None);
+                write(Space::Credentials, SinkId(id.0).to_string(), None);
+            }
             Change::PutBucket(b) => write(Space::Bucket, b.name.clone(), Some(json(b)?)),
             Change::DeleteBucket(name) => write(Space::Bucket, name.clone(), None),
         }
         Ok(())
     }
 
-    /// The credentials given when the sink was made.
+    /// The credentials of a sink, or of the sink of a legacy pipeline.
     ///
     /// # Errors
     /// `Corrupt` if they cannot be decrypted, `Storage`.

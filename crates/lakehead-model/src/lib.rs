@@ -7,6 +7,7 @@
 pub mod clock;
 pub mod id;
 pub mod invalid;
+pub mod legacy;
 pub mod limits;
 pub mod name;
 pub mod position;
@@ -19,6 +20,7 @@ pub mod token;
 pub use clock::{Clock, SystemClock, Timestamp};
 pub use id::{PipelineId, SinkId, StreamId, TokenId};
 pub use invalid::Invalid;
+pub use legacy::{LegacyHttp, LegacyPipeline};
 pub use position::{Partition, Position};
 pub use random::{Random, SystemRandom};
 pub use schema::Schema;
