@@ -18,7 +18,6 @@ use crate::{Catalog, Error, ErrorKind, SqliteRecords};
 
 /// One step of a change of the catalog. Putting replaces what has the same id.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a handful live for the length of one call")]
 pub enum Change {
     /// Makes or replaces a stream.
     PutStream(Stream),
