@@ -20,14 +20,13 @@ use std::time::Duration;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
 use lakehead_model::limits::NAME_CHARS_MAX;
 use lakehead_model::{Clock, Random};
 use parking_lot::Mutex;
 use tokio::time::timeout;
 
 use crate::account::{Account, KeyPair};
-use crate::answer::{self, Body};
+use crate::answer::{self, Body, BoxError};
 use crate::names::OAUTH_HOST;
 use crate::percent;
 use page::Refusal;
@@ -60,7 +59,11 @@ impl OAuth {
         OAuth { account, clock, random, pending: Mutex::default() }
     }
 
-    pub(crate) async fn handle(&self, request: Request<Incoming>, peer: SocketAddr) -> Response<Body> {
+    pub(crate) async fn handle<B>(&self, request: Request<B>, peer: SocketAddr) -> Response<Body>
+    where
+        B: hyper::body::Body,
+        B::Error: Into<BoxError>,
+    {
         let outcome = match (request.uri().path(), request.method()) {
             _ if !peer.ip().to_canonical().is_loopback() => Err(Refusal::NotHere),
             (PATH, &Method::GET) => self.ask(request.uri().query().unwrap_or_default()).await,
@@ -110,7 +113,11 @@ impl OAuth {
     }
 
     /// The click on the page.
-    async fn allow(&self, request: Request<Incoming>) -> Result<Response<Body>, Refusal> {
+    async fn allow<B>(&self, request: Request<B>) -> Result<Response<Body>, Refusal>
+    where
+        B: hyper::body::Body,
+        B::Error: Into<BoxError>,
+    {
         if !is_own_form(request.headers()) {
             return Err(Refusal::OtherOrigin);
         }

@@ -104,6 +104,3 @@ fn operation(head: &Parts, key: &str) -> Result<Operation, S3Error> {
 fn allow(response: &mut Response<Body>) {
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
 }
-
-#[cfg(test)]
-mod tests;
