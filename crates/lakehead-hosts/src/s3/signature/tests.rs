@@ -12,6 +12,9 @@ const OF_NOTHING: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca49599
 /// 2013-05-24T00:00:00Z, the moment of the examples.
 const THEN: Timestamp = Timestamp(1_369_353_600_000_000);
 
+/// What it does to a request, and how.
+type Change = (&'static str, fn(&mut Parts));
+
 /// One of the examples: all ask `examplebucket` at the same moment.
 fn example(path: &str, extra: &[(&str, &str)], signed: &str, signature: &str) -> Parts {
     let authorization = format!(
@@ -74,7 +77,7 @@ fn the_examples_of_the_reference_are_valid() {
 
 #[test]
 fn any_change_of_what_was_signed_is_noticed() {
-    let changes: [(&str, fn(&mut Parts)); 9] = [
+    let changes: [Change; 9] = [
         ("method", |head| head.method = http::Method::HEAD),
         ("path", |head| head.uri = "/x?max-keys=2&prefix=J".parse().unwrap()),
         ("query", |head| head.uri = "/?max-keys=2&prefix=K".parse().unwrap()),
@@ -141,7 +144,7 @@ fn an_unknown_key_and_a_failed_look_up_are_told_apart() {
 
 #[test]
 fn what_cannot_be_read_is_refused() {
-    let changes: [(&str, fn(&mut Parts)); 14] = [
+    let changes: [Change; 14] = [
         ("no header", |head| drop(head.headers.remove("authorization"))),
         ("two headers", |head| assert!(head.headers.append("authorization", "x".parse().unwrap()))),
         ("basic", |head| set(head, "authorization", "Basic eDp5")),
