@@ -18,6 +18,7 @@
 mod account;
 mod answer;
 pub mod certificate;
+mod connection;
 mod error;
 mod front;
 pub mod lines;
@@ -25,6 +26,7 @@ mod listener;
 mod markup;
 pub mod names;
 pub mod oauth;
+mod paced;
 mod percent;
 mod s3;
 

@@ -1,29 +1,20 @@
-//! Accepting TLS connections. **Bound:** [`Settings::connections_max`] at once; further ones wait in the kernel's queue. A
-//! handshake and each head must arrive within 10 seconds.
+//! Accepting TLS connections. **Bound:** [`Settings::connections_max`] at once; further ones wait in the kernel's queue.
 
-use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 use tokio_rustls::TlsAcceptor;
 
 use crate::Error;
-use crate::answer::BoxError;
 use crate::certificate::Certificates;
+use crate::connection::{Connection, turned_on};
 use crate::front::Front;
 
-const HANDSHAKE_SECONDS_MAX: u64 = 10;
-const HEAD_SECONDS_MAX: u64 = 10;
-const HEAD_BYTES_MAX: usize = 64 << 10;
-const HEADERS_MAX: usize = 100;
 const RENEWAL_SECONDS: u64 = 86_400;
 
 /// Bounds of the listener.
@@ -99,51 +90,11 @@ async fn accept(listener: &TcpListener, permits: &Arc<Semaphore>) -> std::io::Re
     Ok(Some((permit, socket, peer)))
 }
 
-/// Returns when the flag is on, or when nobody can turn it on any more.
-async fn turned_on(flag: &mut watch::Receiver<bool>) {
-    let _ = flag.wait_for(|on| *on).await;
-}
-
 async fn renew(certificates: &Arc<Certificates>) {
     let certificates = Arc::clone(certificates);
     match tokio::task::spawn_blocking(move || certificates.renew()).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::error!(%error, "the certificate of the played hosts was not renewed"),
         Err(error) => tracing::error!(%error, "the certificate of the played hosts was not renewed"),
-    }
-}
-
-struct Connection {
-    acceptor: TlsAcceptor,
-    front: Arc<Front>,
-    peer: SocketAddr,
-}
-
-impl Connection {
-    async fn serve(self, socket: TcpStream, mut stop: watch::Receiver<bool>) -> Result<(), BoxError> {
-        let mut stopping = pin!(turned_on(&mut stop));
-        let handshake = timeout(Duration::from_secs(HANDSHAKE_SECONDS_MAX), self.acceptor.accept(socket));
-        let stream = tokio::select! {
-            stream = handshake => stream??,
-            () = stopping.as_mut() => return Ok(()),
-        };
-        let (front, peer) = (self.front, self.peer);
-        let service = service_fn(move |request| {
-            let front = Arc::clone(&front);
-            async move { Ok::<_, Infallible>(front.handle(request, peer).await) }
-        });
-        let connection = hyper::server::conn::http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX))
-            .max_headers(HEADERS_MAX)
-            .max_buf_size(HEAD_BYTES_MAX)
-            .serve_connection(TokioIo::new(stream), service);
-        let mut connection = pin!(connection);
-        tokio::select! {
-            ended = connection.as_mut() => return Ok(ended?),
-            () = stopping => {}
-        }
-        connection.as_mut().graceful_shutdown();
-        Ok(connection.await?)
     }
 }

@@ -56,6 +56,9 @@ fn answered(
     account: &dyn Account,
     now: Timestamp,
 ) -> Result<Response<Body>, S3Error> {
+    if !matches!(head.method, Method::GET | Method::HEAD) {
+        return Err(S3Error::MethodNotAllowed);
+    }
     let access_key_id = signature::verify(head, now, |id| account.secret_access_key(id))?;
     let (bucket, key) = target(head.uri.path(), host_bucket)?;
     if bucket.is_empty() {
@@ -94,9 +97,8 @@ fn operation(head: &Parts, key: &str) -> Result<Operation, S3Error> {
         percent::parameters(head.uri.query().unwrap_or_default(), false).ok_or(S3Error::InvalidUri)?;
     match (&head.method, key) {
         (&Method::HEAD, "") => Ok(Operation::HeadBucket),
-        (&Method::GET, "") => Listing::from_parameters(&parameters).map(Operation::List),
-        (&Method::HEAD | &Method::GET, _) => Err(S3Error::NotImplemented("GetObject".to_owned())),
-        _ => Err(S3Error::MethodNotAllowed),
+        (_, "") => Listing::from_parameters(&parameters).map(Operation::List),
+        _ => Err(S3Error::NotImplemented("GetObject".to_owned())),
     }
 }
 

@@ -42,7 +42,7 @@ async fn a_person_allows_a_key_and_it_opens_the_bucket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_form_whose_body_does_not_fit_or_does_not_come_is_refused() {
+async fn a_form_that_is_too_long_is_refused() {
     let played = Played::start().await;
     let own = owned(&[("origin", "https://oauth.pipelines.cloudflare.com")]);
     assert_eq!(played.ask("POST", OAUTH, "/oauth/login", &own, &"x".repeat(100_000)).await.0, 400);

@@ -86,7 +86,7 @@ async fn refusals_are_those_of_s3() {
     assert_error(&get(&me, "/key").await, 501, "NotImplemented");
     assert_error(&get(&me, "/?list-type=2&max-keys=many").await, 400, "InvalidArgument");
     assert_error(&signed(&played, &me, "DELETE", &host, "/").await, 405, "MethodNotAllowed");
-    assert_error(&signed(&played, &me, "PUT", &host, "/key").await, 405, "MethodNotAllowed");
+    assert_error(&played.ask("PUT", &host, "/key", &[], "content").await, 405, "MethodNotAllowed");
     let broken = signed(&played, &me, "GET", &r2(), "/broken?list-type=2").await;
     assert_error(&broken, 500, "InternalError");
     assert!(!broken.2.contains("on fire"), "{}", broken.2);
