@@ -52,11 +52,11 @@ pub fn hosts_lines(lines: &Lines<'_>) -> String {
 }
 
 fn introduction(lines: &Lines<'_>) -> String {
-    let ca_file = lines.ca_file.display();
+    let ca_file = quoted(lines.ca_file);
     let mut text = format!(
         "# lakehead: names that wrangler contacts whatever its variables say\n\
-         # wrangler trusts the certificates after:  export NODE_EXTRA_CA_CERTS='{ca_file}'\n\
-         # curl needs:  --cacert '{ca_file}'\n\
+         # wrangler trusts the certificates after:  export NODE_EXTRA_CA_CERTS={ca_file}\n\
+         # curl needs:  --cacert {ca_file}\n\
          # The browser in which wrangler asks for a key must have imported that file as an authority for web sites.\n\
          # A new bucket, stream or pipeline needs a new line.\n"
     );
@@ -64,6 +64,12 @@ fn introduction(lines: &Lines<'_>) -> String {
         let _ = writeln!(text, "# Clients come to port 443; the listener is on port {}.", lines.port);
     }
     text
+}
+
+/// For a shell, on one line.
+fn quoted(path: &Path) -> String {
+    let text = path.display().to_string().replace('\'', "'\\''");
+    format!("'{}'", text.replace(char::is_control, "?"))
 }
 
 /// Labels of letters, digits and inner dashes, 63 at most each, 253 altogether; `_` as well, which resolvers take.

@@ -6,6 +6,8 @@
 //!   wrangler ◄───────── which listens there
 //! ```
 //!
+//! Whoever runs programs on this machine can press the button, and is trusted; so is what forwards connections from here.
+//!
 //! **Invariants:** only for clients on this machine; a number works once, for five minutes, for what its page said; the form
 //! must come from the page's own origin (`Origin`, `Sec-Fetch-Site`); no site may frame the page. The secret stands in the
 //! `Location` header and nowhere else.

@@ -56,6 +56,12 @@ fn an_address_that_means_any_becomes_the_loopback() {
 }
 
 #[test]
+fn the_path_is_written_for_a_shell_and_stays_on_its_line() {
+    assert_eq!(quoted(Path::new("/it's/a b")), r"'/it'\''s/a b'");
+    assert_eq!(quoted(Path::new("/a\n6.6.6.6 b")), "'/a?6.6.6.6 b'");
+}
+
+#[test]
 fn a_name_cannot_smuggle_a_line_in() {
     let text = text("127.0.0.1", &["a\n6.6.6.6 github.com", "-x", ""], false);
     assert_eq!(entries(&text).len(), 4, "{text}");

@@ -42,9 +42,12 @@ impl Refusal {
 
     fn text(&self) -> String {
         match self {
-            Refusal::NotHere => "Keys are given only to a browser on the machine Lakehead runs on. \
-                 Elsewhere, pass a key to wrangler with --r2-access-key-id and --r2-secret-access-key."
-                .to_owned(),
+            Refusal::NotHere => {
+                "Keys are given only to a browser on the machine Lakehead runs on. Elsewhere, name a key to \
+                 wrangler: --r2-access-key-id and --r2-secret-access-key for a pipeline, --access-key-id and \
+                 --secret-access-key for a sink."
+                    .to_owned()
+            }
             Refusal::NoSuchPage => "There is no such page.".to_owned(),
             Refusal::Method => "This page is shown by GET and answered by POST.".to_owned(),
             Refusal::Query(what) => {

@@ -1,4 +1,5 @@
-//! `ListObjectsV2`. **Bound:** 1,000 keys and groups a page; the account is asked for at most as many keys at once.
+//! `ListObjectsV2`. **Bound:** 1,000 keys and groups a page; the account is asked for one key more at once, and not for ever:
+//! a page may hold fewer than were asked for, and say that there are more.
 
 use std::fmt::Write;
 
@@ -10,6 +11,8 @@ use crate::markup::escape;
 use crate::percent;
 
 const KEYS_MAX: usize = 1000;
+/// How often the account is asked before a page that holds something is given out.
+const CALLS_MAX: usize = 32;
 
 /// The request.
 #[derive(Debug, PartialEq, Eq)]
@@ -101,7 +104,7 @@ impl Listing {
             place = self.start_after.clone().map(Place::Key);
         }
         let mut after = place.as_ref().map(Place::after);
-        loop {
+        for call in 1.. {
             // One more, to know whether there is a next page.
             let query = ListQuery { prefix: self.prefix.clone(), after, keys_max: self.keys_max + 1 };
             let found = account.list_objects(bucket, &query).map_err(S3Error::Internal)?;
@@ -126,10 +129,15 @@ impl Listing {
                     }
                 }
             }
-            let Some(last) = last else { return Ok(page) };
+            let Some(last) = last else { break };
+            if call >= CALLS_MAX && page.objects.len() + page.groups.len() > 0 {
+                page.next = place;
+                break;
+            }
             // Behind the whole group, if that is further on.
             after = place.as_ref().map(Place::after).max(Some(last));
         }
+        Ok(page)
     }
 
     /// The common prefix a key is listed under: up to the first delimiter behind the prefix.

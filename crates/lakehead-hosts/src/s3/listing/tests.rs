@@ -119,6 +119,15 @@ fn a_group_larger_than_a_page_of_the_account_ends() {
 }
 
 #[test]
+fn a_bucket_of_large_groups_is_listed_in_pages_that_cost_a_bounded_number_of_calls() {
+    let group = |g: usize| (0..1001).map(move |i| format!("{g:03}/{i:04}"));
+    let keys = Keys((0..100).flat_map(group).collect());
+    let (objects, groups, pages) = walk(&keys, "delimiter=/");
+    assert_eq!((objects.len(), groups.len(), pages), (0, 100, 4));
+    assert!(groups.is_sorted());
+}
+
+#[test]
 fn names_are_escaped_or_encoded() {
     let keys = bucket(&["a&b <c>", "ü/x"]);
     let xml = listing("list-type=2&prefix=").unwrap().page(&keys, "b").unwrap();

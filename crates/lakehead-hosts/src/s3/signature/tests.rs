@@ -104,6 +104,22 @@ fn any_change_of_what_was_signed_is_noticed() {
 }
 
 #[test]
+fn no_byte_of_the_header_may_differ() {
+    let text = listing().headers["authorization"].to_str().unwrap().to_owned();
+    for at in 0..text.len() {
+        for other in ["~", "", ",", "/", "="] {
+            let changed = format!("{}{other}{}", &text[..at], &text[at + 1..]);
+            if changed == text {
+                continue;
+            }
+            let mut head = listing();
+            set(&mut head, "authorization", &changed);
+            assert!(check(&head).is_err(), "{changed}");
+        }
+    }
+}
+
+#[test]
 fn order_and_writing_of_the_query_do_not_matter() {
     let mut head = listing();
     head.uri = "/?prefix=%4A&max-keys=2".parse().unwrap();
