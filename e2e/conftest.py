@@ -11,6 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from lakehead import BINARY, Server  # noqa: E402
 from seaweed import Seaweed  # noqa: E402
+from wrangler import NEWEST, Wrangler  # noqa: E402
 
 
 def pytest_configure():
@@ -72,3 +73,18 @@ def clients() -> Path:
     """The folder with the official clients."""
     install = Path(__file__).parent / "install.sh"
     return Path(subprocess.run([install], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+
+
+@pytest.fixture
+def make_wrangler(clients, folder, server):
+    """Makes wranglers of a version that manage the test's server."""
+
+    def make(version: str = NEWEST) -> Wrangler:
+        return Wrangler(clients, folder / f"wrangler-{version}", server.environment(), version)
+
+    return make
+
+
+@pytest.fixture
+def wrangler(make_wrangler) -> Wrangler:
+    return make_wrangler()

