@@ -78,6 +78,8 @@ pub enum JsonCompression {
     #[default]
     Uncompressed,
     Gzip,
+    /// A zlib stream (RFC 1950), as HTTP understands `deflate`. Legacy pipelines only.
+    Deflate,
 }
 
 /// A destination. Secrets of its configuration live apart from it, in the metadata store.
@@ -141,8 +143,8 @@ pub enum NamingStrategy {
     Ulid,
 }
 
-/// When a file is finished: at the first of size, age, inactivity. Absent: no such bound, except that the age defaults to
-/// 300 seconds.
+/// When a file is finished: at the first of size, age, inactivity, and the bounds of a legacy pipeline. Absent: no such bound,
+/// except that the age defaults to 300 seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct RollingPolicy {
     /// Bytes really produced, compressed. 0 means no bound.
@@ -152,6 +154,18 @@ pub struct RollingPolicy {
     pub interval_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inactivity_seconds: Option<u64>,
+    /// Bounds of a legacy pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchHints>,
+}
+
+/// When a legacy pipeline finishes a file: at the first bound, approximately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchHints {
+    /// Before compression.
+    pub bytes_max: u64,
+    pub age_milliseconds_max: u64,
+    pub rows_max: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -1,6 +1,7 @@
 //! Who may do what. One token exists, the administrator's: it may do everything.
 
-use http::{HeaderMap, header};
+use http::HeaderMap;
+use http::header::AsHeaderName;
 use lakehead_meta::Identity;
 
 /// The check of tokens.
@@ -20,9 +21,9 @@ impl Access {
     }
 }
 
-/// The `Authorization` header, if there is exactly one: which of two a proxy looked at cannot be known.
-pub fn only_authorization(headers: &HeaderMap) -> Option<&[u8]> {
-    let mut all = headers.get_all(header::AUTHORIZATION).iter();
+/// The header's value if it came exactly once: which of two a proxy in between looked at cannot be known.
+pub fn only(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&[u8]> {
+    let mut all = headers.get_all(name).iter();
     match (all.next(), all.next()) {
         (Some(one), None) => Some(one.as_bytes()),
         _ => None,

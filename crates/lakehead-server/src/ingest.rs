@@ -142,7 +142,7 @@ impl Ingest {
         if request.method() != Method::POST {
             return Err(Refusal::Method);
         }
-        self.admit(&endpoint, access::only_authorization(request.headers()))?;
+        self.admit(&endpoint, access::only(request.headers(), header::AUTHORIZATION))?;
         let shape = Shape::of(request.headers())?;
         let (_room, received) =
             self.budget.read(request.into_body(), shape.encoding, self.clock.as_ref()).await?;

@@ -6,7 +6,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
 
 use super::{Api, ApiError};
-use crate::access::bearer;
+use crate::access::{bearer, only};
 
 /// What the headers say.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,15 +28,6 @@ fn caller(api: &Api, headers: &HeaderMap) -> Caller {
         None | Some([]) => Caller::Nobody,
         Some(token) if api.identity.is_admin(token) => Caller::Admin,
         Some(_) => Caller::Stranger,
-    }
-}
-
-/// The header's value if it came exactly once: which of two a proxy in between looked at cannot be known.
-fn only<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
-    let mut values = headers.get_all(name).iter();
-    match (values.next(), values.next()) {
-        (Some(value), None) => Some(value.as_bytes()),
-        _ => None,
     }
 }
 

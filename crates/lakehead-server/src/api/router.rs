@@ -17,7 +17,7 @@ pub fn router(api: Api) -> Router {
         .route("/pipelines/v1/pipelines/{id}", get(pipelines::read).delete(pipelines::delete))
         .route("/pipelines/v1/validate_sql", post(pipelines::validate_sql))
         .route("/pipelines", get(legacy::list).post(legacy::create))
-        .route("/pipelines/{name}", get(legacy::missing).put(legacy::missing).delete(legacy::missing))
+        .route("/pipelines/{name}", get(legacy::read).put(legacy::update).delete(legacy::delete))
         .route("/r2/buckets", get(buckets::list).post(buckets::create))
         .route("/r2/buckets/{bucket}", get(buckets::read).delete(buckets::delete))
         .route("/r2/buckets/{bucket}/objects/{*key}", get(buckets::object))

@@ -120,7 +120,7 @@ fn new_sink(body: &Object<'_>) -> Result<NewSink, Invalid> {
     })
 }
 
-fn credentials(object: &Object<'_>) -> Result<Credentials, Invalid> {
+pub(super) fn credentials(object: &Object<'_>) -> Result<Credentials, Invalid> {
     Ok(Credentials {
         access_key_id: object.needed_secret("access_key_id")?,
         secret_access_key: object.needed_secret("secret_access_key")?,
@@ -154,6 +154,7 @@ fn files_config(config: &Object<'_>) -> Result<FilesConfig, Invalid> {
                 file_size_bytes: r.count("file_size_bytes")?,
                 interval_seconds: r.count("interval_seconds")?,
                 inactivity_seconds: r.count("inactivity_seconds")?,
+                batch: None,
             },
         },
         jurisdiction: owned(config.text("jurisdiction")?),

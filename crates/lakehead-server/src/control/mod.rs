@@ -12,7 +12,9 @@
 //! **Order:** one mutation at a time; each is one change of the store at the revision it was decided on.
 
 pub mod buckets;
+mod cors;
 mod error;
+mod legacy;
 mod local_buckets;
 mod pipelines;
 mod seams;
@@ -32,6 +34,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 pub use buckets::{BucketStore, LocalBuckets, NewBucket, Object, Usage};
 pub use error::{Error, Kind};
+pub use legacy::LegacySettings;
 pub use pipelines::{PipelineView, TableView};
 pub use seams::{
     Counters, PipelineState, PipelineStatus, PipelineStatuses, SqlCompiler, SqlRefusal, StatementRef,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lakehead_meta::{Catalog, Change};
 use lakehead_model::SinkId;
-use lakehead_model::resource::{Bucket, Credentials, FilesConfig, Sink, SinkFormat, Table};
+use lakehead_model::resource::{Credentials, FilesConfig, Sink, SinkFormat, Table};
 
 use super::streams::used_by;
 use super::{Control, Deleted, Error, Filter, Kind, check_new, invalid, name_matches, parse_id, sink_rules};
@@ -44,17 +44,9 @@ impl Control {
         let (_guard, catalog) = self.begin();
         check_new(Kind::Sink, &new.name, catalog.sinks.values().map(|s| s.name.as_str()))?;
         let now = self.parts.clock.now();
-        let mut changes = Vec::new();
-        if !catalog.buckets.contains_key(&config.bucket) {
-            self.parts.buckets.create(&config.bucket)?;
-            changes.push(Change::PutBucket(Bucket {
-                name: config.bucket.clone(),
-                location: None,
-                storage_class: None,
-                jurisdiction: config.jurisdiction.clone(),
-                created_at: now,
-            }));
-        }
+        let jurisdiction = config.jurisdiction.as_deref();
+        let mut changes: Vec<_> =
+            self.bucket_for(&catalog, &config.bucket, jurisdiction)?.into_iter().collect();
         let sink = Sink {
             id: SinkId::random(&*self.parts.random),
             name: new.name,

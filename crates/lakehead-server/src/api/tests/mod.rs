@@ -3,6 +3,7 @@
 mod access;
 mod bodies;
 mod buckets;
+mod legacy;
 mod pipelines;
 mod secrets;
 mod sinks;
