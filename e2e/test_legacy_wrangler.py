@@ -133,7 +133,7 @@ def test_wrangler_4_creates_and_updates_with_every_flag(make_wrangler, server):
     assert len(legacy.objects(server, "first-bucket")) == 1
 
 
-def test_wrangler_4_shows_the_servers_reasons(make_wrangler):
+def test_wrangler_4_shows_the_servers_reasons(make_wrangler, server):
     wrangler = make_wrangler(LEGACY_4)
     create = ("pipelines", "create")
     to = ("--r2-bucket", "a-bucket", *KEYS)
@@ -145,8 +145,9 @@ def test_wrangler_4_shows_the_servers_reasons(make_wrangler):
     for command in (("get",), ("update", "--compression", "none"), ("delete",)):
         text = wrangler.text("pipelines", command[0], "nothing-here", *command[1:], code=1)
         assert "[code: 1000]" in text
-    listed = wrangler.text("pipelines", "list")
-    assert "taken" in listed and "worked-on" not in listed and "under_score" not in listed
+    assert [p["name"] for p in server.call("GET", "pipelines")["result"]] == ["taken"]
+    wrangler.environment["CLOUDFLARE_API_TOKEN"] = "0" * 40
+    assert "Authentication error [code: 10000]" in wrangler.text("pipelines", "list", code=1)
 
 
 def test_wrangler_3_creates_shows_lists_updates_and_deletes(make_wrangler, server):
@@ -206,9 +207,15 @@ def test_wrangler_3_creates_shows_lists_updates_and_deletes(make_wrangler, serve
     assert "Deleted Pipeline full." in wrangler.text("pipelines", "delete", "full")
     for command in (("show",), ("update", "--compression", "gzip"), ("delete",)):
         assert "[code: 1000]" in wrangler.text("pipelines", command[0], "full", *command[1:], code=1)
-    listed = wrangler.text("pipelines", "list")
-    assert "plain" in listed and id not in listed
+    # Names of its own for folders and files are not possible, taken names neither.
+    new = ("pipelines", "create", "new", "--r2-bucket", "plain-bucket", *KEYS)
+    assert "filepath" in wrangler.text(*new, "--partition-template", "d=${date}", code=1)
+    assert "filename" in wrangler.text(*new, "--file-template", "x-${slug}", code=1)
     assert "plain" in wrangler.text("pipelines", "create", "plain", "--r2-bucket", "plain-bucket", *KEYS, code=1)
+    listed = wrangler.text("pipelines", "list")
+    assert "plain" in listed and id not in listed and "new" not in listed
+    wrangler.environment["CLOUDFLARE_API_TOKEN"] = "0" * 40
+    assert "Authentication error [code: 10000]" in wrangler.text("pipelines", "list", code=1)
 
 
 def test_the_newest_wrangler_lists_gets_updates_and_deletes_what_it_cannot_create(wrangler, server):
