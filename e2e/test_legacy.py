@@ -242,7 +242,7 @@ def test_updates_under_load_lose_nothing_and_double_nothing(server):
     ids = [id for id, _, _ in records]
     assert len(ids) == len(set(ids)), f"{len(ids) - len(set(ids))} records are doubled"
     assert set(ids) == set(acknowledged)
-    assert server.ledger("busy")["delivered"] == len(acknowledged)
+    assert server.ledger("legacy:busy")["delivered"] == len(acknowledged)
     assert {(o.compression, o.prefix, bucket) for _, bucket, o in records} <= places
     # What comes after the last update goes where it says.
     server.send(made, [{"id": "last"}])
