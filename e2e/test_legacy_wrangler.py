@@ -135,16 +135,16 @@ def test_wrangler_4_creates_and_updates_with_every_flag(make_wrangler, server):
 
 def test_wrangler_4_shows_the_servers_reasons(make_wrangler, server):
     wrangler = make_wrangler(LEGACY_4)
-    create = ("pipelines", "create")
-    to = ("--r2-bucket", "a-bucket", *KEYS)
+    create, to = ("pipelines", "create"), ("--r2-bucket", "a-bucket", *KEYS)
     wrangler.text(*create, "taken", *to)
-    assert "taken" in wrangler.text(*create, "taken", *to, code=1)
-    for name in ("under_score", "dash-last-", "a" * 64):
-        assert "name" in wrangler.text(*create, name, *to, code=1)
-    assert "transform" in wrangler.text(*create, "worked-on", *to, "--transform-worker", "my-worker.Transform", code=1)
-    for command in (("get",), ("update", "--compression", "none"), ("delete",)):
-        text = wrangler.text("pipelines", command[0], "nothing-here", *command[1:], code=1)
-        assert "[code: 1000]" in text
+    wrangler.refuses(
+        ("taken", *create, "taken", *to),
+        *(("name", *create, name, *to) for name in ("under_score", "dash-last-", "a" * 64)),
+        ("transform", *create, "worked-on", *to, "--transform-worker", "my-worker.Transform"),
+        ("[code: 1000]", "pipelines", "get", "nothing-here"),
+        ("[code: 1000]", "pipelines", "update", "nothing-here", "--compression", "none"),
+        ("[code: 1000]", "pipelines", "delete", "nothing-here"),
+    )
     assert [p["name"] for p in server.call("GET", "pipelines")["result"]] == ["taken"]
     wrangler.environment["CLOUDFLARE_API_TOKEN"] = "0" * 40
     assert "Authentication error [code: 10000]" in wrangler.text("pipelines", "list", code=1)
@@ -205,13 +205,16 @@ def test_wrangler_3_creates_shows_lists_updates_and_deletes(make_wrangler, serve
     assert (object.prefix, object.compression, object.records) == ("q", "none", [{"n": 2}])
 
     assert "Deleted Pipeline full." in wrangler.text("pipelines", "delete", "full")
-    for command in (("show",), ("update", "--compression", "gzip"), ("delete",)):
-        assert "[code: 1000]" in wrangler.text("pipelines", command[0], "full", *command[1:], code=1)
-    # Names of its own for folders and files are not possible, taken names neither.
-    new = ("pipelines", "create", "new", "--r2-bucket", "plain-bucket", *KEYS)
-    assert "filepath" in wrangler.text(*new, "--partition-template", "d=${date}", code=1)
-    assert "filename" in wrangler.text(*new, "--file-template", "x-${slug}", code=1)
-    assert "plain" in wrangler.text("pipelines", "create", "plain", "--r2-bucket", "plain-bucket", *KEYS, code=1)
+    to = ("--r2-bucket", "plain-bucket", *KEYS)
+    wrangler.refuses(
+        ("[code: 1000]", "pipelines", "show", "full"),
+        ("[code: 1000]", "pipelines", "update", "full", "--compression", "gzip"),
+        ("[code: 1000]", "pipelines", "delete", "full"),
+        ("plain", "pipelines", "create", "plain", *to),
+        # Names of one's own for folders and files are not possible.
+        ("filepath", "pipelines", "create", "new", *to, "--partition-template", "d=${date}"),
+        ("filename", "pipelines", "create", "new", *to, "--file-template", "x-${slug}"),
+    )
     listed = wrangler.text("pipelines", "list")
     assert "plain" in listed and id not in listed and "new" not in listed
     wrangler.environment["CLOUDFLARE_API_TOKEN"] = "0" * 40
@@ -262,5 +265,8 @@ def test_the_newest_wrangler_lists_gets_updates_and_deletes_what_it_cannot_creat
     # Without a terminal the question is answered with yes.
     assert "eleted legacy pipeline 'older'" in wrangler.text("pipelines", "delete", "older")
     assert [p["id"] for p in wrangler.json("pipelines", "list")] == [new["id"]]
-    for command in (("get",), ("update", "--compression", "none"), ("delete",)):
-        assert 'Pipeline "old" not found.' in wrangler.text("pipelines", command[0], "old", *command[1:], code=1)
+    missing = 'Pipeline "old" not found.'
+    wrangler.refuses(
+        (missing, "pipelines", "get", "old"), (missing, "pipelines", "delete", "old"),
+        (missing, "pipelines", "update", "old", "--compression", "none"),
+    )

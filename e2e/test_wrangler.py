@@ -163,28 +163,26 @@ def test_what_is_missing_taken_or_wrong_is_refused(wrangler, server, folder):
     wrangler.text("pipelines", "create", "copy", "--sql", sql)
     before = {kind: server.call("GET", f"pipelines/v1/{kind}")["result"] for kind in ("streams", "sinks", "pipelines")}
 
-    # Taken.
-    assert "events" in wrangler.text("pipelines", "streams", "create", "events", code=1)
-    assert "files" in wrangler.text(*sink, code=1)
-    assert "copy" in wrangler.text("pipelines", "create", "copy", "--sql", sql, code=1)
-    # Names that wrangler itself lets through.
-    assert "name" in wrangler.text("pipelines", "create", "not a table", "--sql", sql, code=1)
-    assert "name" in wrangler.text("pipelines", "streams", "create", "a" * 129, code=1)
-    # SQL.
-    text = wrangler.text("pipelines", "create", "bad", "--sql", "INSERT INTO files SELECT no_such_column FROM events", code=1)
-    assert "SQL validation failed" in text and "no_such_column" in text
-    # Definitions.
     schema = folder / "schema.json"
     schema.write_text(json.dumps({"fields": [{"name": "n", "type": "int65"}]}))
-    assert "int65" in wrangler.text("pipelines", "streams", "create", "bad", "--schema-file", str(schema), code=1)
-    text = wrangler.text("pipelines", "sinks", "create", "bad", "--type", "r2", "--bucket", "a-bucket", *keys, "--path", "../up", code=1)
-    assert "Failed to create sink 'bad'" in text and "path" in text
-    text = wrangler.text("pipelines", "sinks", "create", "bad", "--type", "r2-data-catalog", "--bucket", "a-bucket",
-                         "--namespace", "default", "--table", "t", "--catalog-token", "hush", code=1)
-    assert "not supported yet" in text
-    # Missing.
-    for command in (("streams", "get"), ("streams", "delete"), ("sinks", "get"), ("sinks", "delete"), ("get",), ("delete",)):
-        assert "not found" in wrangler.text("pipelines", *command, "nothing-here", code=1)
+    bad_sql = "INSERT INTO files SELECT no_such_column FROM events"
+    catalog = ("--type", "r2-data-catalog", "--namespace", "default", "--table", "t", "--catalog-token", "hush")
+    streams, sinks, pipelines = ("pipelines", "streams"), ("pipelines", "sinks"), ("pipelines",)
+    wrangler.refuses(
+        ("events", *streams, "create", "events"),
+        ("files", *sink),
+        ("copy", *pipelines, "create", "copy", "--sql", sql),
+        # A name that wrangler itself lets through.
+        ("name", *pipelines, "create", "not a table", "--sql", sql),
+        ("name", *streams, "create", "a" * 129),
+        ("SQL validation failed: ", *pipelines, "create", "bad", "--sql", bad_sql),
+        ("no_such_column", *pipelines, "create", "bad", "--sql", bad_sql),
+        ("int65", *streams, "create", "bad", "--schema-file", str(schema)),
+        ("Failed to create sink 'bad': path", *sinks, "create", "bad", "--type", "r2", "--bucket", "a-bucket", *keys, "--path", "../up"),
+        ("not supported yet", *sinks, "create", "bad", "--bucket", "a-bucket", *catalog),
+        *(("not found", *kind, "delete", "nothing-here") for kind in (streams, sinks, pipelines)),
+        *(("not found", *kind, "get", "nothing-here") for kind in (streams, sinks, pipelines)),
+    )
     # Nobody has said yes.
     assert "Delete cancelled." in wrangler.text("pipelines", "streams", "delete", "events")
     assert before == {kind: server.call("GET", f"pipelines/v1/{kind}")["result"] for kind in before}

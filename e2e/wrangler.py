@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 NEWEST = "4.164.0"
@@ -53,6 +54,20 @@ class Wrangler:
 
     def json(self, *arguments: str):
         return json.loads(self.run(*arguments, "--json"))
+
+    def refuses(self, *cases: tuple[str, ...]):
+        """Each case is a reason that must be shown, and the arguments that are refused for it.
+
+        They run two at a time, so no case may depend on another.
+        """
+
+        def check(case):
+            reason, *arguments = case
+            text = self.text(*arguments, code=1)
+            assert reason in text, f"wrangler {' '.join(arguments)} does not say {reason!r}:\n{text}"
+
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(check, cases))
 
 
 def created_id(text: str, kind: str, name: str) -> str:
