@@ -81,7 +81,7 @@ impl Catalog {
 
     /// All sinks that write to the bucket, in order of creation.
     pub fn sinks_of_bucket(&self, bucket: &str) -> Vec<Arc<Sink>> {
-        let mut sinks: Vec<_> = self.all_sinks().filter(|s| s.config.bucket == bucket).cloned().collect();
+        let mut sinks: Vec<_> = self.all_sinks().filter(|s| s.config.bucket() == bucket).cloned().collect();
         sinks.sort_by_key(|s| (s.created_at, s.id));
         sinks
     }

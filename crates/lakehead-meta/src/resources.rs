@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lakehead_disk::Disk;
-use lakehead_model::resource::{Bucket, Credentials, Pipeline, Sink, Stream};
+use lakehead_model::resource::{Bucket, Credentials, KeyPair, Pipeline, Sink, Stream};
 use lakehead_model::{LegacyPipeline, PipelineId, Random, Secret, SinkId, StreamId};
 use parking_lot::{Mutex, RwLock};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
@@ -18,7 +18,6 @@ use crate::{Catalog, Error, ErrorKind, SqliteRecords};
 
 /// One step of a change of the catalog. Putting replaces what has the same id.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a handful live for the length of one call")]
 pub enum Change {
     /// Makes or replaces a stream.
     PutStream(Stream),
@@ -188,15 +187,33 @@ impl Store {
             return Ok(None);
         };
         let text = self.vault.open_sealed(&place(sink), &record.value)?;
-        let (access_key_id, secret_access_key): (Secret, Secret) = serde_json::from_slice(&text)
-            .map_err(|_| Error::new(ErrorKind::Corrupt, format!("{}: is not a key pair", place(sink))))?;
-        Ok(Some(Credentials { access_key_id, secret_access_key }))
+        let damaged = |_| Error::new(ErrorKind::Corrupt, format!("{}: holds no credentials", place(sink)));
+        let plain: PlainCredentials = serde_json::from_slice(&text).map_err(damaged)?;
+        Ok(Some(match plain {
+            PlainCredentials::Keys(access_key_id, secret_access_key) => {
+                Credentials::Keys(KeyPair { access_key_id, secret_access_key })
+            }
+            PlainCredentials::Token { token } => Credentials::Token(token),
+        }))
     }
 
     fn seal(&self, sink: SinkId, credentials: &Credentials) -> Result<Vec<u8>, Error> {
-        let pair = (credentials.access_key_id.reveal(), credentials.secret_access_key.reveal());
-        self.vault.seal(&place(sink), &json(&pair)?)
+        let plain = match credentials {
+            Credentials::Keys(KeyPair { access_key_id, secret_access_key }) => {
+                json(&(access_key_id.reveal(), secret_access_key.reveal()))?
+            }
+            Credentials::Token(token) => json(&serde_json::json!({ "token": token.reveal() }))?,
+        };
+        self.vault.seal(&place(sink), &plain)
     }
+}
+
+/// Credentials as they are before they are encrypted: `["key id", "key"]` or `{"token": "…"}`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PlainCredentials {
+    Keys(Secret, Secret),
+    Token { token: Secret },
 }
 
 fn place(sink: SinkId) -> String {

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::resource::{
     BatchHints, Cors, FileNaming, FilesConfig, Http, JsonCompression, JsonFormat, NamingStrategy, Pipeline,
-    RollingPolicy, Sink, SinkFormat, Stream, Table, TableRef, WorkerBinding,
+    RollingPolicy, Sink, SinkConfig, SinkFormat, Stream, Table, TableRef, WorkerBinding,
 };
 use crate::{PipelineId, SinkId, StreamId, Timestamp};
 
@@ -95,7 +95,7 @@ impl LegacyPipeline {
             id: self.sink_id(),
             name: self.part_name(),
             version: self.version,
-            config: FilesConfig {
+            config: SinkConfig::Files(FilesConfig {
                 account_id: String::new(),
                 bucket: self.bucket.clone(),
                 path: self.prefix.clone(),
@@ -103,7 +103,7 @@ impl LegacyPipeline {
                 file_naming: FileNaming { strategy: Some(NamingStrategy::Ulid), ..FileNaming::default() },
                 rolling_policy: RollingPolicy { batch: Some(self.batch), ..RollingPolicy::default() },
                 jurisdiction: None,
-            },
+            }),
             format: SinkFormat::Json(JsonFormat {
                 unstructured: true,
                 compression: Some(self.compression),

@@ -22,6 +22,8 @@ pub const SCHEMA_FIELDS_MAX: usize = 1024;
 pub const SCHEMA_DEPTH_MAX: usize = 16;
 /// Shortest roll interval of a file sink.
 pub const ROLL_INTERVAL_SECONDS_MIN: u64 = 10;
+/// Shortest roll interval of a table sink.
+pub const TABLE_ROLL_INTERVAL_SECONDS_MIN: u64 = 60;
 /// Roll interval when none is given.
 pub const ROLL_INTERVAL_SECONDS_DEFAULT: u64 = 300;
 /// Characters of a legacy pipeline's name.

@@ -88,12 +88,50 @@ pub struct Sink {
     pub id: SinkId,
     pub name: String,
     pub version: u64,
-    pub config: FilesConfig,
+    pub config: SinkConfig,
     pub format: SinkFormat,
     /// As given; columns come from the query.
     pub schema: Option<serde_json::Value>,
     pub created_at: Timestamp,
     pub modified_at: Timestamp,
+}
+
+/// Where a sink writes to. On disk the two are told apart by `table_name`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SinkConfig {
+    /// Type `r2_data_catalog`, also spelled `basin_catalog`.
+    Table(TableConfig),
+    /// Type `r2`.
+    Files(FilesConfig),
+}
+
+impl SinkConfig {
+    pub fn account_id(&self) -> &str {
+        match self {
+            SinkConfig::Table(table) => &table.account_id,
+            SinkConfig::Files(files) => &files.account_id,
+        }
+    }
+
+    pub fn bucket(&self) -> &str {
+        match self {
+            SinkConfig::Table(table) => &table.bucket,
+            SinkConfig::Files(files) => &files.bucket,
+        }
+    }
+}
+
+/// Configuration of a sink of type `r2_data_catalog`: rows of a table in the catalog of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableConfig {
+    pub account_id: String,
+    pub bucket: String,
+    /// Default: `default`.
+    pub namespace: String,
+    pub table_name: String,
+    #[serde(default)]
+    pub rolling_policy: RollingPolicy,
 }
 
 /// Configuration of a sink of type `r2`: files in a bucket.
@@ -224,9 +262,18 @@ pub enum Table {
     Sink(SinkId),
 }
 
-/// The S3 key pair a sink writes with. Kept apart from its [`Sink`], encrypted; no answer of the API ever holds one.
+/// What a sink writes with. Kept apart from its [`Sink`], encrypted; no answer of the API ever holds one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
+pub enum Credentials {
+    /// For files.
+    Keys(KeyPair),
+    /// For a table: a token of its catalog.
+    Token(Secret),
+}
+
+/// An S3 key pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPair {
     pub access_key_id: Secret,
     pub secret_access_key: Secret,
 }
@@ -242,5 +289,46 @@ pub struct Bucket {
     pub storage_class: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jurisdiction: Option<String>,
+    /// As long as there is a catalog in it, active or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<BucketCatalog>,
     pub created_at: Timestamp,
+}
+
+/// The table catalog of a bucket, as the management API switches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketCatalog {
+    /// 32 hex digits.
+    pub id: String,
+    pub is_active: bool,
+    /// Whether a token for its maintenance was given.
+    pub has_credential: bool,
+    #[serde(default)]
+    pub maintenance: Maintenance,
+}
+
+/// What is done to the tables of a catalog without being asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Maintenance {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compaction: Option<Compaction>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_expiration: Option<SnapshotExpiration>,
+}
+
+/// Small data files become larger ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compaction {
+    pub enabled: bool,
+    /// 64, 128, 256 or 512.
+    pub target_size_mb: u32,
+}
+
+/// Old snapshots go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotExpiration {
+    pub enabled: bool,
+    pub max_age_seconds: u64,
+    /// This many stay whatever their age.
+    pub snapshots_min: u64,
 }

@@ -103,6 +103,7 @@ impl Control {
             location: new.location,
             storage_class: new.storage_class,
             jurisdiction: new.jurisdiction,
+            catalog: None,
             created_at: self.parts.clock.now(),
         };
         self.commit(&catalog, &[Change::PutBucket(bucket.clone())])?;
@@ -126,6 +127,7 @@ impl Control {
             location: None,
             storage_class: None,
             jurisdiction: jurisdiction.map(str::to_owned),
+            catalog: None,
             created_at: self.parts.clock.now(),
         })))
     }
@@ -199,5 +201,5 @@ impl Control {
 
 /// The configuration says nothing about a bucket but where it is.
 fn configured_bucket(name: String) -> Bucket {
-    Bucket { name, location: None, storage_class: None, jurisdiction: None, created_at: Timestamp(0) }
+    Bucket { name, location: None, storage_class: None, jurisdiction: None, catalog: None, created_at: Timestamp(0) }
 }

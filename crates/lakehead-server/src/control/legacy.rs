@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use lakehead_meta::{Change, Legacy};
-use lakehead_model::resource::{BatchHints, Credentials, JsonCompression};
+use lakehead_model::resource::{BatchHints, Credentials, JsonCompression, SinkConfig};
 use lakehead_model::{Invalid, LegacyHttp, LegacyPipeline, PipelineId, limits, name};
 
 use super::{Control, Error, Kind, cors, invalid};
@@ -134,7 +134,8 @@ fn check(pipeline: &LegacyPipeline) -> Result<(), Error> {
         return Err(invalid("destination.batch.max_duration_s", reason));
     }
     let sink = pipeline.sink();
-    super::sink_rules::check(&sink.config, &sink.format).map_err(|refusal| match refusal.field.as_str() {
+    let SinkConfig::Files(files) = &sink.config else { return Ok(()) };
+    super::sink_rules::check(files, &sink.format).map_err(|refusal| match refusal.field.as_str() {
         "config.path" => Error::Invalid(Invalid::new("destination.path.prefix", refusal.reason)),
         _ => Error::Invalid(refusal),
     })

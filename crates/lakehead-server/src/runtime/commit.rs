@@ -51,7 +51,7 @@ impl Flow<'_> {
         if prepared.files.is_empty() && letters.is_none() {
             shared.store.record_commit(task.key, self.state.committed, &next)?;
         } else {
-            let bucket = task.sink.config.bucket.clone();
+            let bucket = task.files.bucket.clone();
             let intent = Intent { next, bucket, files: prepared.files, letters };
             let text = serde_json::to_vec(&intent).map_err(|e| FlowError::new(format!("intent: {e}")))?;
             shared.store.record_intent(task.key, self.state.committed, &text)?;

@@ -9,7 +9,7 @@ use lakehead_decode::arrow_schema;
 use lakehead_disk::Disk;
 use lakehead_log::LocalLog;
 use lakehead_meta::{Catalog, FlowKey, FlowState, Store};
-use lakehead_model::resource::{Pipeline, Stream, Table};
+use lakehead_model::resource::{Pipeline, SinkConfig, Stream, Table};
 use lakehead_model::{Clock, Partition, PipelineId, Position, Random, SinkId, Timestamp};
 use lakehead_sink::{MemoryBudget, Uploads};
 use lakehead_transform::{Source, Statement};
@@ -313,11 +313,16 @@ fn tasks(catalog: &Catalog, pipeline: &Pipeline, now: Timestamp) -> Result<Vec<T
     let task = |(index, statement): (usize, Statement)| {
         let stream = streams.iter().find(|s| s.name == statement.stream);
         let sink = sinks.iter().find(|s| s.name == statement.sink);
+        let sink = Arc::clone(sink.ok_or_else(|| missing(&statement.sink))?);
+        let SinkConfig::Files(files) = sink.config.clone() else {
+            return Err(FlowError::new(format!("`{}` is a table, which cannot be written yet", sink.name)));
+        };
         Ok(Task {
             key: FlowKey { pipeline: pipeline.id, statement: u32::try_from(index).unwrap_or(u32::MAX) },
             pipeline: pipeline.name.clone(),
             stream: Arc::clone(stream.ok_or_else(|| missing(&statement.stream))?),
-            sink: Arc::clone(sink.ok_or_else(|| missing(&statement.sink))?),
+            sink,
+            files,
             statement,
         })
     };
