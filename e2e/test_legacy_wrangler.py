@@ -59,7 +59,9 @@ def test_wrangler_4_creates_with_defaults_and_the_event_it_prints_arrives(make_w
     deleted = wrangler.text("pipelines", "delete", "my-clickstream-pipeline")
     assert "Deleted pipeline my-clickstream-pipeline." in deleted
     assert id not in wrangler.text("pipelines", "list")
-    assert execute(printed_curl(text))[0] == 404
+    # Without a token nobody learns what exists.
+    assert execute(printed_curl(text))[0] == 401
+    assert server.post(id, b'[{"foo": "bar"}]', server.bearer).status_code == 404
 
 
 def test_wrangler_4_creates_and_updates_with_every_flag(make_wrangler, server):
@@ -92,8 +94,7 @@ def test_wrangler_4_creates_and_updates_with_every_flag(make_wrangler, server):
 
     # The printed line carries no token; with one the event is taken.
     assert execute(printed_curl(text))[0] == 401
-    bearer = {"Authorization": f"Bearer {server.token}"}
-    assert server.post(id, b'[{"n":1}]', bearer).status_code == 200
+    assert server.post(id, b'[{"n":1}]', server.bearer).status_code == 200
     (object,) = legacy.wait_records(server, "first-bucket", 1)
     assert (object.prefix, object.compression, object.lines) == ("raw/clicks", "none", ['{"n":1}'])
     assert preflight(server, endpoint, ORIGIN) == ORIGIN
@@ -114,7 +115,7 @@ def test_wrangler_4_creates_and_updates_with_every_flag(make_wrangler, server):
         "batch": {"max_bytes": 20_000_000, "max_duration_s": 2, "max_rows": 2000},
         "path": {"bucket": "second-bucket", "prefix": "cooked"},
     }
-    assert server.post(id, b'[{"n":2}]', bearer).status_code == 200
+    assert server.post(id, b'[{"n":2}]', server.bearer).status_code == 200
     (object,) = legacy.wait_records(server, "second-bucket", 1)
     assert (object.prefix, object.compression, object.lines) == ("cooked", "deflate", ['{"n":2}'])
     assert preflight(server, endpoint, "https://b.example") == "https://b.example"
@@ -124,7 +125,7 @@ def test_wrangler_4_creates_and_updates_with_every_flag(make_wrangler, server):
     wrangler.text("pipelines", "update", "every-flag", "--cors-origins", "none")
     assert preflight(server, endpoint, "https://b.example") is None
     wrangler.text("pipelines", "update", "every-flag", "--source", "worker")
-    assert server.post(id, b'[{"n":3}]', bearer).status_code == 404
+    assert server.post(id, b'[{"n":3}]', server.bearer).status_code == 404
     assert legacy.get(server, "every-flag")["source"] == [{"type": "binding", "format": "json"}]
     wrangler.text("pipelines", "update", "every-flag", "--source", "http")
     assert server.post(id, b'[{"n":4}]').status_code == 200
@@ -178,9 +179,8 @@ def test_wrangler_3_creates_shows_lists_updates_and_deletes(make_wrangler, serve
         "type": "r2", "format": "json", "compression": {"type": "deflate"}, "path": {"bucket": "full-bucket", "prefix": "p"},
         "batch": {"max_bytes": 1_000_000, "max_duration_s": 1, "max_rows": 100},
     }
-    bearer = {"Authorization": f"Bearer {server.token}"}
     assert server.post(id, b'[{"n":1}]').status_code == 401
-    assert server.post(id, b'[{"n":1}]', bearer).status_code == 200
+    assert server.post(id, b'[{"n":1}]', server.bearer).status_code == 200
     (object,) = legacy.wait_records(server, "full-bucket", 1)
     assert (object.prefix, object.compression, object.records) == ("p", "deflate", [{"n": 1}])
 
@@ -200,7 +200,7 @@ def test_wrangler_3_creates_shows_lists_updates_and_deletes(make_wrangler, serve
         "type": "r2", "format": "json", "compression": {"type": "none"}, "path": {"bucket": "other-bucket", "prefix": "q"},
         "batch": {"max_bytes": 2_000_000, "max_duration_s": 2, "max_rows": 200},
     }
-    assert server.post(id, b'[{"n":2}]', bearer).status_code == 200
+    assert server.post(id, b'[{"n":2}]', server.bearer).status_code == 200
     (object,) = legacy.wait_records(server, "other-bucket", 1)
     assert (object.prefix, object.compression, object.records) == ("q", "none", [{"n": 2}])
 
@@ -254,7 +254,7 @@ def test_the_newest_wrangler_lists_gets_updates_and_deletes_what_it_cannot_creat
     }
     # Without a bucket no credentials are sent: the stored ones stay in use.
     wrangler.text("pipelines", "update", "old", "--compression", "gzip")
-    assert server.post(old["id"], b'[{"n":1}]', {"Authorization": f"Bearer {server.token}"}).status_code == 200
+    assert server.post(old["id"], b'[{"n":1}]', server.bearer).status_code == 200
     (object,) = legacy.wait_records(server, "b-bucket", 1)
     assert (object.prefix, object.compression, object.records) == ("new/home", "gzip", [{"n": 1}])
 

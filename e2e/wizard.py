@@ -77,12 +77,8 @@ class Setup:
         terminal.answer("R2 Access Key ID:", access_key_id)
         terminal.answer("R2 Secret Access Key:", secret_access_key)
 
-    def choose_catalog(self, bucket: str):
-        """The first questions of a catalog sink; with the bucket's name wrangler enables the catalog."""
-        self._sink("Basin Catalog", "Simple", bucket)
-
     def catalog_sink(self, bucket: str, table: str, token: str):
-        self.choose_catalog(bucket)
+        self._sink("Basin Catalog", "Simple", bucket)
         self.terminal.answer("Table name (e.g. events, user_activity):", table)
         self.terminal.answer("Catalog API token:", token)
 
