@@ -43,6 +43,8 @@ def test_python_sdk_streams(server, client):
     assert code_of(missing.value) == 1016
     with pytest.raises(cloudflare.NotFoundError):
         streams.delete(first.id, account_id=account)
+    # Who has no token does not learn that it is gone.
+    assert server.post(first.id, b"[{}]").status_code == 401
     assert server.post(first.id, b"[{}]", server.bearer).status_code == 404
 
 

@@ -7,8 +7,8 @@ use lakehead_disk::Disk;
 use lakehead_model::resource::{Bucket, Credentials, KeyPair, Pipeline, Sink, Stream};
 use lakehead_model::{LegacyPipeline, PipelineId, Random, Secret, SinkId, StreamId};
 use parking_lot::{Mutex, RwLock};
-use serde::{Deserialize, Serialize};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::records::{Expect, Record, Records, Space, Write};

@@ -9,8 +9,8 @@ use lakehead_meta::records::{Expect, Records, Space, Write};
 use lakehead_meta::{Change, ErrorKind, FlowKey, FlowRecord, FlowState, Identity, SqliteRecords, Store};
 use lakehead_model::random::SeededRandom;
 use lakehead_model::resource::{
-    Bucket, Credentials, FileNaming, FilesConfig, Http, JsonFormat, KeyPair, ParquetFormat, Pipeline, RollingPolicy,
-    Sink, SinkFormat, Stream, Table, TableRef, WorkerBinding,
+    Bucket, Credentials, FileNaming, FilesConfig, Http, JsonFormat, KeyPair, ParquetFormat, Pipeline,
+    RollingPolicy, Sink, SinkConfig, SinkFormat, Stream, Table, TableRef, WorkerBinding,
 };
 use lakehead_model::{PipelineId, Position, Secret, SinkId, StreamId, Timestamp};
 

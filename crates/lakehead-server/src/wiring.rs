@@ -9,6 +9,7 @@ use lakehead_model::resource::{Sink, Stream};
 use lakehead_model::{Clock, PipelineId, Random, StreamId};
 use lakehead_transform::Source;
 
+use crate::access::Access;
 use crate::api::{self, Api};
 use crate::control::{
     BucketStore, Control, Error, LocalBuckets, Object, Parts, SqlCompiler, SqlRefusal, StatementRef, Usage,
@@ -35,11 +36,11 @@ pub(crate) fn control(
     }))
 }
 
-pub(crate) fn api(control: Arc<Control>, identity: &Identity, base_url: &str) -> Router {
+pub(crate) fn api(control: Arc<Control>, access: Arc<Access>, base_url: &str) -> Router {
     let base_url = base_url.to_owned();
     api::router(Api {
         control,
-        identity: Arc::new(identity.clone()),
+        access,
         endpoint: Arc::new(move |stream: StreamId| format!("{base_url}/ingest/{stream}")),
     })
 }

@@ -68,11 +68,7 @@ pub(super) async fn maintenance(State(api): State<Api>, mut path: PathParts) -> 
     }))
 }
 
-pub(super) async fn patch_maintenance(
-    State(api): State<Api>,
-    mut path: PathParts,
-    body: JsonBody,
-) -> Answer {
+pub(super) async fn patch_maintenance(State(api): State<Api>, mut path: PathParts, body: JsonBody) -> Answer {
     let (bucket, patch) = (path.take(0), maintenance_patch(&body.root())?);
     let changed = api.run(move |c| c.patch_maintenance(&bucket, &patch)).await?;
     ok(maintenance_to_json(&changed.catalog.maintenance))

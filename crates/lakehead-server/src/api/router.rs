@@ -4,7 +4,9 @@ use axum::Router;
 use axum::middleware::{from_fn_with_state, map_response};
 use axum::routing::{any, get, post};
 
-use super::{Api, BASE, account, auth, buckets, catalogs, envelope, error, legacy, pipelines, sinks, streams, tokens};
+use super::{
+    Api, BASE, account, auth, buckets, catalogs, envelope, error, legacy, pipelines, sinks, streams, tokens,
+};
 
 /// All routes below [`BASE`].
 pub fn router(api: Api) -> Router {
@@ -55,10 +57,7 @@ fn of_catalogs() -> Router<Api> {
         .route("/{bucket}/disable", post(catalogs::disable))
         .route("/{bucket}/delete", post(catalogs::delete))
         .route("/{bucket}/credential", post(catalogs::credential))
-        .route(
-            "/{bucket}/maintenance-configs",
-            get(catalogs::maintenance).post(catalogs::patch_maintenance),
-        )
+        .route("/{bucket}/maintenance-configs", get(catalogs::maintenance).post(catalogs::patch_maintenance))
         .route("/{bucket}/namespaces", get(catalogs::namespaces))
         .route("/{bucket}/namespaces/{*rest}", any(catalogs::no_namespace))
 }

@@ -3,7 +3,8 @@
 use axum::extract::State;
 use lakehead_model::resource::{
     Credentials, DEFAULT_TIME_PATTERN, FileNaming, FilesConfig, JsonCompression, JsonFormat, KeyPair,
-    NamingStrategy, ParquetCompression, ParquetFormat, RollingPolicy, Sink, SinkConfig, SinkFormat, TableConfig,
+    NamingStrategy, ParquetCompression, ParquetFormat, RollingPolicy, Sink, SinkConfig, SinkFormat,
+    TableConfig,
 };
 use lakehead_model::{Invalid, Schema, limits};
 use serde_json::{Value, json};

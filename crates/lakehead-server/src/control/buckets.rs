@@ -201,5 +201,12 @@ impl Control {
 
 /// The configuration says nothing about a bucket but where it is.
 fn configured_bucket(name: String) -> Bucket {
-    Bucket { name, location: None, storage_class: None, jurisdiction: None, catalog: None, created_at: Timestamp(0) }
+    Bucket {
+        name,
+        location: None,
+        storage_class: None,
+        jurisdiction: None,
+        catalog: None,
+        created_at: Timestamp(0),
+    }
 }

@@ -22,6 +22,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::answer::Body;
 use super::plain::{PlainHead, Recognised, recognise};
 use super::rewound::Rewound;
+use crate::access::Peer;
 use crate::front::Front;
 use crate::ingest::{Ingest, Refusal, Room, acknowledgement};
 
@@ -35,10 +36,15 @@ const WRITE_SECONDS_MAX: u64 = 30;
 const BUFFER_BYTES: usize = 16 << 10;
 
 /// Serves one connection until either side has had enough, or `closing` turns true: the request that has begun is answered.
-pub(super) async fn serve(socket: TcpStream, front: Arc<Front>, mut closing: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    socket: TcpStream,
+    peer: Peer,
+    front: Arc<Front>,
+    mut closing: watch::Receiver<bool>,
+) {
     let mut closing = pin!(turned_on(&mut closing));
-    let outcome = match plain_requests(socket, &front.ingest, closing.as_mut()).await {
-        Ok(Some(rest)) => by_hyper(rest, front, closing).await,
+    let outcome = match plain_requests(socket, peer, &front.ingest, closing.as_mut()).await {
+        Ok(Some(rest)) => by_hyper(rest, peer, front, closing).await,
         Ok(None) => return,
         Err(error) => Err(error.into()),
     };
@@ -55,6 +61,7 @@ pub(super) async fn turned_on(flag: &mut watch::Receiver<bool>) {
 /// Answers plain requests. Returns what is left for hyper, or nothing when the connection is over.
 async fn plain_requests(
     mut socket: TcpStream,
+    peer: Peer,
     ingest: &Ingest,
     mut closing: Pin<&mut impl Future<Output = ()>>,
 ) -> io::Result<Option<Rewound>> {
@@ -78,7 +85,7 @@ async fn plain_requests(
             }
             _ => return Ok(Some(Rewound { first: buffer, socket })),
         };
-        let request = ingest.begin_plain(&head);
+        let request = ingest.begin_plain(&head, peer);
         let (head_bytes, length) = (head.head_bytes, head.content_length);
         let outcome = match request {
             Err(refusal) => Err(refusal),
@@ -235,12 +242,13 @@ async fn linger(socket: &mut TcpStream) {
 
 async fn by_hyper(
     rest: Rewound,
+    peer: Peer,
     front: Arc<Front>,
     closing: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let service = service_fn(move |request| {
         let front = Arc::clone(&front);
-        async move { Ok::<_, std::convert::Infallible>(front.handle(request).await) }
+        async move { Ok::<_, std::convert::Infallible>(front.handle(request, peer).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())

@@ -14,7 +14,7 @@ use lakehead_meta::{Identity, Store};
 use lakehead_model::clock::ManualClock;
 use lakehead_model::random::SeededRandom;
 use lakehead_model::resource::{
-    FileNaming, FilesConfig, JsonFormat, ParquetFormat, RollingPolicy, Sink, SinkFormat, Stream,
+    FileNaming, FilesConfig, JsonFormat, ParquetFormat, RollingPolicy, Sink, SinkConfig, SinkFormat, Stream,
 };
 use lakehead_model::{PipelineId, Timestamp};
 use parking_lot::Mutex;
@@ -135,7 +135,7 @@ impl World {
 pub(crate) fn new_sink(name: &str) -> NewSink {
     NewSink {
         name: name.to_owned(),
-        config: config(),
+        config: SinkConfig::Files(config()),
         format: SinkFormat::Parquet(ParquetFormat::default()),
         schema: None,
         credentials: None,
