@@ -179,7 +179,7 @@ def test_what_is_missing_taken_or_wrong_is_refused(wrangler, server, folder):
         ("no_such_column", *pipelines, "create", "bad", "--sql", bad_sql),
         ("int65", *streams, "create", "bad", "--schema-file", str(schema)),
         ("Failed to create sink 'bad': config.path", *sinks, "create", "bad", "--type", "r2", "--bucket", "a-bucket", *keys, "--path", "../up"),
-        ("not supported yet", *sinks, "create", "bad", "--bucket", "a-bucket", *catalog),
+        ("Parquet", *sinks, "create", "bad", "--bucket", "a-bucket", "--format", "json", *catalog),
         *(("not found", *kind, "delete", "nothing-here") for kind in (streams, sinks, pipelines)),
         *(("not found", *kind, "get", "nothing-here") for kind in (streams, sinks, pipelines)),
     )
