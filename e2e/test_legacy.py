@@ -10,6 +10,7 @@ import pytest
 import legacy
 from lakehead import ApiError, settle
 from processes import wait_until
+from seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 
 def refused(server, method: str, path: str, body=None) -> ApiError:
@@ -171,6 +172,39 @@ def test_who_may_send(server):
     for bad in (b"{}", b"[1]", b"[{]", b""):
         assert server.post(made["id"], bad).status_code == 400, bad
     assert [o.records for o in legacy.wait_records(server, "a-bucket", 2)] in ([[{}, {}]], [[{}], [{}]])
+
+
+def test_keys_given_with_the_pipeline_are_used_and_kept(make_server, seaweed, folder):
+    """The bucket is configured without keys, so those of the pipeline decide whether anything arrives."""
+    seaweed.create_bucket("keyed")
+    server = make_server(f'[buckets.keyed]\nendpoint = "{seaweed.endpoint}"\nregion = "us-east-1"\nbucket = "keyed"\n').start()
+    right = {"endpoint": "https://ignored.example", "access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY}
+    body = legacy.definition("keyed", "keyed", batch=legacy.AT_ONCE)
+    made = server.call("POST", "pipelines", changed(body, "destination.credentials", right))["result"]
+
+    def arrived() -> list[int]:
+        seaweed.download("keyed", folder / "copies")
+        return [record["n"] for o in legacy.objects_below(folder / "copies") for record in o.records]
+
+    def expect(numbers: list[int]):
+        wait_until(f"{numbers} arrive", 30, lambda: len(arrived()) >= len(numbers), every=0.2)
+        assert sorted(arrived()) == numbers
+
+    server.send(made, [{"n": 1}])
+    expect([1])
+    # As wrangler does it: what was read goes back, without keys.
+    legacy.replace(server, changed(legacy.get(server, "keyed"), "destination.compression.type", "none"))
+    server.send(made, [{"n": 2}])
+    expect([1, 2])
+    # Other keys take the place of the old ones; what they keep out waits for better ones.
+    wrong = changed(legacy.get(server, "keyed"), "destination.credentials", {**right, "secret_access_key": "not the secret"})
+    legacy.replace(server, wrong)
+    server.send(made, [{"n": 3}])
+    settle(2)
+    assert sorted(arrived()) == [1, 2]
+    legacy.replace(server, changed(legacy.get(server, "keyed"), "destination.credentials", right))
+    expect([1, 2, 3])
+    assert SECRET_ACCESS_KEY not in server.output.read_text() + json.dumps(server.call("GET", "pipelines"))
 
 
 class Producer(threading.Thread):
