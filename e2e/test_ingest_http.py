@@ -132,27 +132,6 @@ def test_a_stream_is_found_by_host_name(server, stream):
     delivered(server, [{"by": "host"}, {"by": "path too"}])
 
 
-def test_browsers_are_let_in_by_origin_only(server):
-    stream = server.create_stream(
-        "browsers", http={"enabled": True, "authentication": True, "cors": {"origins": ["https://a.example"]}},
-    )["id"]
-    url = f"{server.url}/ingest/{stream}"
-    asks = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "authorization, content-type"}
-    preflight = server.http.options(url, headers={"Origin": "https://a.example", **asks})
-    assert preflight.status_code in (200, 204)
-    assert preflight.headers["access-control-allow-origin"] == "https://a.example"
-    assert "POST" in preflight.headers["access-control-allow-methods"]
-    allowed = preflight.headers["access-control-allow-headers"].lower()
-    assert "authorization" in allowed and "content-type" in allowed
-    answer = server.post(stream, b"[{}]", {"Origin": "https://a.example", "Authorization": f"Bearer {server.token}"})
-    assert committed(answer) == 1 and answer.headers["access-control-allow-origin"] == "https://a.example"
-    stranger = server.http.options(url, headers={"Origin": "https://b.example", **asks})
-    assert "access-control-allow-origin" not in stranger.headers
-    closed = server.create_stream("closed")["id"]
-    answer = server.http.options(f"{server.url}/ingest/{closed}", headers={"Origin": "https://a.example", **asks})
-    assert "access-control-allow-origin" not in answer.headers
-
-
 def test_limits_hold_before_and_after_inflation(server, stream):
     id = stream["id"]
     record = b'{"pad":"' + b"x" * 99_988 + b'"}'
