@@ -70,6 +70,10 @@ class World:
         """Acknowledged so far, by the streams and by the log."""
         return self.server.metrics().sum("ingest_records_total")
 
+    def answered(self, status: int) -> int:
+        """Ingest requests answered so."""
+        return sum(s.value for s in self.server.metrics().samples if s.name == "ingest_requests_total" and s.labels["code"] == str(status))
+
     def streams(self) -> list[dict]:
         return self.server.call("GET", "pipelines/v1/streams")["result"]
 
@@ -140,7 +144,8 @@ INGEST = {
 @pytest.mark.parametrize("shown", INGEST)
 def test_ingest_lets_in_who_may_send_and_says_the_same_either_way(world, shown):
     lines, expected = INGEST[shown]
-    before = world.records()
+    status = 200 if expected == SENT else expected[0]
+    before, answered = world.records(), world.answered(status)
     answers = {}
     for way, write in WAYS.items():
         answer = ask(world.server, write(f"/ingest/{world.private}", *world.lines(lines), body=RECORD))
@@ -149,6 +154,7 @@ def test_ingest_lets_in_who_may_send_and_says_the_same_either_way(world, shown):
         assert answer.header("www-authenticate") == ("Bearer" if expected == NEEDED else None)
     assert len({answer.said for answer in answers.values()}) == 1, answers
     assert world.records() - before == (len(WAYS) if expected == SENT else 0)
+    assert world.answered(status) - answered == len(WAYS)
 
 
 @pytest.mark.parametrize("shown", [name for name, (_, expected) in INGEST.items() if expected in (NEEDED, NOT_THIS)])

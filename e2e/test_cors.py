@@ -104,7 +104,7 @@ def preflight_refuses(answer: Answer):
     assert cross_origin(answer) == {}
 
 
-@pytest.mark.parametrize(("door", "origin"), product(LISTING, LISTED))
+@pytest.mark.parametrize(("door", "origin"), list(product(LISTING, LISTED)))
 def test_a_listed_origin_is_let_in_by_its_name(world, door, origin):
     preflight_lets_in(world.preflight(door, origin), origin)
     let_in(world.post(door, origin), origin)

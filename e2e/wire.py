@@ -137,7 +137,9 @@ def head(method: str, target: str, *lines: str | bytes) -> bytes:
     return b"\r\n".join([f"{method} {target} HTTP/1.1".encode(), *encoded]) + b"\r\n\r\n"
 
 
-def chunked(body: bytes, size: int = 7) -> bytes:
+def chunked(body: bytes) -> bytes:
+    # Small bodies in chunks that break in the middle of everything, large ones in some fifty.
+    size = max(7, len(body) // 50)
     parts = [body[start:start + size] for start in range(0, len(body), size)]
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
