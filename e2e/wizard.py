@@ -74,8 +74,12 @@ class Setup:
         terminal.choose("Compression:", compression)
         self._roll(10, mb, seconds)
         terminal.confirm("Automatically generate credentials needed to write to your R2 bucket?", False)
-        terminal.answer("R2 Access Key ID:", access_key_id)
-        terminal.answer("R2 Secret Access Key:", secret_access_key)
+        self.keys(access_key_id, secret_access_key)
+
+    def keys(self, access_key_id: str, secret_access_key: str):
+        """What the S3 host takes; it is asked at once."""
+        self.terminal.answer("R2 Access Key ID:", access_key_id)
+        self.terminal.answer("R2 Secret Access Key:", secret_access_key)
 
     def catalog_sink(self, bucket: str, table: str, token: str):
         self._sink("Basin Catalog", "Simple", bucket)
