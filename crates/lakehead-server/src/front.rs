@@ -8,6 +8,7 @@ use lakehead_log::LocalLog;
 use tokio::sync::watch;
 use tower_service::Service;
 
+use crate::binding;
 use crate::http::answer::{self, Body};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
@@ -38,6 +39,7 @@ impl Front {
             return self.ingest.handle(&target, request).await.map(Either::Left);
         }
         match request.uri().path() {
+            path if binding::is_for(path) => binding::begin(request).map(Either::Left),
             "/healthz" | "/health" => answer::text(StatusCode::OK, "ok\n").map(Either::Left),
             "/readyz" => self.ready().map(Either::Left),
             "/metrics" => answer::text(StatusCode::OK, self.metrics()).map(Either::Left),

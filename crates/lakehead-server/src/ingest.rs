@@ -7,6 +7,7 @@
 //! **Invariants:** nothing is inflated or read for whoever may not send. A 200 leaves only after the log has synced the whole
 //! request; every other answer means that nothing of it was kept, except when the connection breaks before any answer.
 
+mod binding;
 mod body;
 mod cors;
 pub mod endpoints;
@@ -53,6 +54,7 @@ pub struct Ingest {
 #[derive(Debug)]
 pub(crate) enum Refusal {
     NoSuchStream,
+    NoSuchBinding,
     Method,
     NotAuthenticated,
     Draining,
@@ -251,10 +253,13 @@ pub(crate) fn acknowledgement(committed: usize) -> String {
 
 impl Refusal {
     /// Codes: 1003 is Cloudflare's for malformed JSON, 1016 and 10000 are its API's; the others are ours.
-    fn answer(&self) -> Response<Body> {
-        let (status, code, message) = match self {
+    fn parts(&self) -> (StatusCode, u32, &str) {
+        match self {
             Refusal::NoSuchStream => {
                 (StatusCode::NOT_FOUND, 1016, "stream does not exist or does not accept HTTP")
+            }
+            Refusal::NoSuchBinding => {
+                (StatusCode::NOT_FOUND, 1016, "stream does not exist or its Worker binding is disabled")
             }
             Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, 10405, "records are sent with POST"),
             Refusal::NotAuthenticated => {
@@ -282,7 +287,11 @@ impl Refusal {
             Refusal::Stopping => {
                 (StatusCode::SERVICE_UNAVAILABLE, 10503, "the log is closed; the server is stopping")
             }
-        };
+        }
+    }
+
+    fn answer(&self) -> Response<Body> {
+        let (status, code, message) = self.parts();
         let mut response = answer::error(status, code, message);
         let headers = response.headers_mut();
         let retry_seconds = match self {

@@ -1,0 +1,97 @@
+//! Records from Workers: the far end of a Pipelines binding.
+//!
+//! ```text
+//!   env.STREAM.send([…])                    (a Worker's code)
+//!          ▼
+//!   Miniflare, `remoteProxyConnectionString`: http://server/binding/{stream_id}[/{token}]
+//!          ▼  WebSocket
+//!      socket ──► capnweb ──► values ──► ingest ──► log
+//!       frames     calls      JSON       the path of every record; the call resolves after the sync
+//! ```
+//!
+//! Miniflare lets no header through to the WebSocket and drops user and password of the URL; its path arrives as it is written.
+//! That is why the token of a stream with authentication stands in the path.
+//!
+//! Whether a stream takes records is said inside the session, not with a status: of a refused handshake a Worker learns only
+//! that it failed, of an aborted session it learns the reason.
+//!
+//! **Invariants:** of whoever may not send, no frame is read. No web page gets in: rules about origins do not hold for
+//! WebSockets, so a handshake with an origin is refused.
+
+mod capnweb;
+mod elements;
+mod socket;
+mod values;
+
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+pub(crate) use self::socket::serve;
+use crate::http::answer::{self, Body};
+
+const PATH: &str = "/binding/";
+
+/// Whether a request for this path is for a binding.
+pub(crate) fn is_for(path: &str) -> bool {
+    path.starts_with(PATH)
+}
+
+/// A session whose handshake is answered. It travels in the answer's extensions to the connection, which becomes its socket.
+#[derive(Clone)]
+pub(crate) struct Begun {
+    upgrade: OnUpgrade,
+    /// As in the path; not checked.
+    stream: String,
+    /// As the `Authorization` header of a request would have it.
+    authorization: Option<String>,
+}
+
+/// Answers a handshake: 101, and [`Begun`] in the extensions; or why it is none.
+pub(crate) fn begin(mut request: Request<Incoming>) -> Response<Body> {
+    if request.headers().contains_key(header::ORIGIN) {
+        return answer::error(
+            StatusCode::FORBIDDEN,
+            10403,
+            "a binding is for Workers; web pages POST to the stream's endpoint",
+        );
+    }
+    let Some(key) = websocket_key(&request) else {
+        let message = "a binding is a WebSocket of version 13: set its URL as `remoteProxyConnectionString` of Miniflare";
+        let mut refused = answer::error(StatusCode::UPGRADE_REQUIRED, 10426, message);
+        refused.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        refused.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return refused;
+    };
+    let path = request.uri().path().strip_prefix(PATH).unwrap_or_default();
+    let (stream, token) = path.split_once('/').unwrap_or((path, ""));
+    let stream = stream.to_owned();
+    let authorization = (!token.is_empty()).then(|| format!("Bearer {token}"));
+    let upgrade = hyper::upgrade::on(&mut request);
+    let mut response = Response::new(Body::default());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    let headers = response.headers_mut();
+    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
+    response.extensions_mut().insert(Begun { upgrade, stream, authorization });
+    response
+}
+
+/// The answer to the key of a WebSocket handshake (RFC 6455 §4.2.1), if the request is one.
+fn websocket_key(request: &Request<Incoming>) -> Option<HeaderValue> {
+    let headers = request.headers();
+    let handshake = request.method() == Method::GET
+        && request.version() == Version::HTTP_11
+        && has_token(headers, header::UPGRADE, "websocket")
+        && has_token(headers, header::CONNECTION, "upgrade")
+        && headers.get(header::SEC_WEBSOCKET_VERSION).is_some_and(|v| v == "13");
+    let key = headers.get(header::SEC_WEBSOCKET_KEY).filter(|key| handshake && key.len() == 24)?;
+    HeaderValue::try_from(derive_accept_key(key.as_bytes())).ok()
+}
+
+fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
+    let values = headers.get_all(name).into_iter().filter_map(|v| v.to_str().ok());
+    values.flat_map(|v| v.split(',')).any(|t| t.trim().eq_ignore_ascii_case(token))
+}
