@@ -9,8 +9,10 @@
 //!       frames     calls      JSON       the path of every record; the call resolves after the sync
 //! ```
 //!
-//! Miniflare lets no header through to the WebSocket and drops user and password of the URL; its path arrives as it is written.
-//! That is why the token of a stream with authentication stands in the path.
+//! Miniflare lets no header through to the WebSocket and drops user and password of the URL; path and query arrive as they are
+//! written. That is why the token of a stream with authentication stands in the path. It has one URL for all bindings of a
+//! Worker and adds `MF-Binding=NAME` to its query: `?NAME={stream_id}&OTHER={stream_id}` says which stream is which binding's;
+//! without such a parameter it is the one in the path.
 //!
 //! Whether a stream takes records is said inside the session, not with a status: of a refused handshake a Worker learns only
 //! that it failed, of an aborted session it learns the reason.
@@ -64,8 +66,7 @@ pub(crate) fn begin(mut request: Request<Incoming>) -> Response<Body> {
         refused.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         return refused;
     };
-    let path = request.uri().path().strip_prefix(PATH).unwrap_or_default();
-    let (stream, token) = path.split_once('/').unwrap_or((path, ""));
+    let (stream, token) = stream_and_token(request.uri().path(), request.uri().query().unwrap_or_default());
     let stream = stream.to_owned();
     let authorization = (!token.is_empty()).then(|| format!("Bearer {token}"));
     let upgrade = hyper::upgrade::on(&mut request);
@@ -77,6 +78,15 @@ pub(crate) fn begin(mut request: Request<Incoming>) -> Response<Body> {
     headers.insert(header::SEC_WEBSOCKET_ACCEPT, key);
     response.extensions_mut().insert(Begun { upgrade, stream, authorization });
     response
+}
+
+/// What a URL says; the token may be empty. Neither needs escapes in a URL, so none are undone.
+fn stream_and_token<'r>(path: &'r str, query: &'r str) -> (&'r str, &'r str) {
+    let path = path.strip_prefix(PATH).unwrap_or_default();
+    let (stream, token) = path.split_once('/').unwrap_or((path, ""));
+    let parameter =
+        |name| query.split('&').filter_map(|p| p.split_once('=')).find(|(n, _)| *n == name).map(|(_, v)| v);
+    (parameter("MF-Binding").and_then(parameter).unwrap_or(stream), token)
 }
 
 /// The answer to the key of a WebSocket handshake (RFC 6455 §4.2.1), if the request is one.
@@ -94,4 +104,25 @@ fn websocket_key(request: &Request<Incoming>) -> Option<HeaderValue> {
 fn has_token(headers: &HeaderMap, name: header::HeaderName, token: &str) -> bool {
     let values = headers.get_all(name).into_iter().filter_map(|v| v.to_str().ok());
     values.flat_map(|v| v.split(',')).any(|t| t.trim().eq_ignore_ascii_case(token))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_is_that_of_the_binding_s_name_or_that_of_the_path() {
+        for (path, query, expected) in [
+            ("/binding/s1", "", ("s1", "")),
+            ("/binding/s1/", "MF-Binding=A", ("s1", "")),
+            ("/binding/s1/a-token", "MF-Binding=A", ("s1", "a-token")),
+            ("/binding/s1/a/token", "", ("s1", "a/token")),
+            ("/binding/-/a-token", "A=s2&B=s3&MF-Binding=B", ("s3", "a-token")),
+            ("/binding/-", "A=s2&MF-Binding=C", ("-", "")),
+            ("/binding/s1", "A=s2", ("s1", "")),
+            ("/binding/", "&=&MF-Binding", ("", "")),
+        ] {
+            assert_eq!(stream_and_token(path, query), expected, "{path} {query}");
+        }
+    }
 }

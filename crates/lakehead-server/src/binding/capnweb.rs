@@ -89,6 +89,16 @@ pub(super) struct Session {
 struct Broken(&'static str);
 
 impl Session {
+    /// Whether no call is open.
+    pub(super) fn is_idle(&self) -> bool {
+        self.exports.is_empty()
+    }
+
+    /// Whether no call is finished of which the client has not heard.
+    pub(super) fn is_settled(&self) -> bool {
+        self.exports.values().all(|export| export.outcome.is_none())
+    }
+
     /// Takes one frame.
     pub(super) fn receive(&mut self, text: &str) -> Step {
         self.step(text).unwrap_or_else(|Broken(what)| Step::Abort(abort(format!("bad RPC message: {what}"))))

@@ -4,7 +4,8 @@
 //! more is read, which is all the back-pressure there is.
 //!
 //! **Bounds:** a message has at most [`MESSAGE_BYTES_MAX`] and a minute; from [`metered::FREE_BYTES`] on it needs its share of
-//! the memory of all bodies. A client that is silent, pings unanswered, is gone after [`SILENT_SECONDS_MAX`].
+//! the memory of all bodies. Miniflare opens a session for every call and leaves it open: one in which no call is open is closed
+//! after [`IDLE_SECONDS_MAX`], any other that is silent after a minute.
 
 mod metered;
 
@@ -18,7 +19,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use lakehead_model::limits::REQUEST_BYTES_MAX;
 use tokio::io::AsyncReadExt;
-use tokio::time::{interval, timeout};
+use tokio::time::{Instant, interval, timeout};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{CloseFrame, Role, WebSocketConfig};
@@ -32,9 +33,11 @@ use crate::front::Front;
 /// A request's worth of records, and what the wire adds to it.
 pub(super) const MESSAGE_BYTES_MAX: usize = REQUEST_BYTES_MAX + (1 << 20);
 const MESSAGE_SECONDS_MAX: u64 = 60;
-const TICK_SECONDS: u64 = 5;
-const PING_SECONDS: u64 = 25;
-const SILENT_SECONDS_MAX: u64 = 75;
+const TICK_SECONDS: u64 = 1;
+const IDLE_SECONDS_MAX: u64 = 5;
+const SILENT_SECONDS_MAX: u64 = 60;
+/// How long a client may take to ask for the outcome of its calls when the server stops.
+const ASK_SECONDS_MAX: u64 = 2;
 /// How long a client may take to accept a frame.
 const WRITE_SECONDS_MAX: u64 = 30;
 const BUFFER_BYTES: usize = 8 << 10;
@@ -96,22 +99,26 @@ async fn talk(
 ) -> Option<Ending> {
     let mut session = Session::default();
     let mut ticks = interval(Duration::from_secs(TICK_SECONDS));
-    let mut ticks_to_ping = PING_SECONDS / TICK_SECONDS;
+    let mut stop_at = None;
     loop {
+        // Of a call that is stored the client must hear, so it may still ask for a moment. Further calls are refused.
+        if stop_at.is_some_and(|at| session.is_settled() || at < Instant::now()) {
+            return Some(Ending::new(CloseCode::Away, "the server is stopping"));
+        }
         let message = tokio::select! {
+            biased;
             message = socket.next() => message,
-            () = closing.as_mut() => return Some(Ending::new(CloseCode::Away, "the server is stopping")),
+            () = closing.as_mut(), if stop_at.is_none() => {
+                stop_at = Some(Instant::now() + Duration::from_secs(ASK_SECONDS_MAX));
+                continue;
+            }
             _ = ticks.tick() => {
                 if meter.message_age().as_secs() > MESSAGE_SECONDS_MAX {
                     return Some(Ending::new(CloseCode::Policy, "the records arrived too slowly"));
                 }
-                if meter.silence().as_secs() > SILENT_SECONDS_MAX {
-                    return None;
-                }
-                ticks_to_ping = ticks_to_ping.saturating_sub(1);
-                if ticks_to_ping == 0 {
-                    ticks_to_ping = PING_SECONDS / TICK_SECONDS;
-                    write(socket, Message::Ping("".into())).await?;
+                let silence_max = if session.is_idle() { IDLE_SECONDS_MAX } else { SILENT_SECONDS_MAX };
+                if meter.silence().as_secs() > silence_max {
+                    return Some(Ending { code: CloseCode::Normal, frame: String::new() });
                 }
                 continue;
             }
@@ -136,8 +143,8 @@ async fn talk(
             Some(Ok(Message::Binary(_))) => {
                 return Some(Ending::new(CloseCode::Unsupported, "bad RPC message: a frame is text"));
             }
-            // The library has answered a ping by itself.
-            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => {}
+            // The library has answered a ping by itself. It may stand between the fragments of a message.
+            Some(Ok(Message::Ping(_) | Message::Pong(_) | Message::Frame(_))) => continue,
             Some(Ok(Message::Close(_))) => {
                 let _ = timeout(Duration::from_secs(WRITE_SECONDS_MAX), socket.flush()).await;
                 return None;

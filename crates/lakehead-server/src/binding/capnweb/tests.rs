@@ -24,9 +24,11 @@ fn a_recorded_call_is_stored_resolved_and_released() {
     let frame = r#"["push",["pipeline",0,["send"],[[[{"n":1,"at":["date",1767323045678]},{"n":2}]]]]]"#;
     assert_eq!(session.receive(frame), sends(1, r#"[{"n":1,"at":"2026-01-02T03:04:05.678Z"},{"n":2}]"#));
     assert_eq!(session.finish(1, Ok(())), None, "nobody has asked yet");
+    assert!(!session.is_idle() && !session.is_settled());
     assert_eq!(session.receive(r#"["pull",1]"#), reply(r#"["resolve",1,["undefined"]]"#));
+    assert!(!session.is_idle() && session.is_settled());
     assert_eq!(session.receive(r#"["release",1,1]"#), QUIET);
-    assert!(session.exports.is_empty());
+    assert!(session.is_idle());
 }
 
 #[test]
@@ -54,7 +56,7 @@ fn a_streamed_call_is_answered_and_released_by_itself() {
     let mut session = Session::default();
     assert_eq!(session.receive(r#"["stream",["pipeline",0,["send"],[[[{}]]]]]"#), sends(1, "[{}]"));
     assert_eq!(session.finish(1, Ok(())), Some(r#"["resolve",1,["undefined"]]"#.to_owned()));
-    assert!(session.exports.is_empty());
+    assert!(session.is_idle());
 }
 
 #[test]

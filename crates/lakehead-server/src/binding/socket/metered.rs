@@ -52,9 +52,10 @@ impl Meter {
         self.0.lock().refusal.take()
     }
 
-    /// The message is dealt with; its share goes back.
+    /// The message is dealt with; its share goes back, and silence begins anew.
     pub(super) fn message_done(&self) {
         let mut state = self.0.lock();
+        state.last_read = Some(Instant::now());
         (state.received_bytes, state.began, state.room) = (0, None, None);
     }
 }
