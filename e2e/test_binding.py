@@ -19,6 +19,7 @@ from test_worker import node, rows, with_pipeline
 E2E = Path(__file__).parent
 RECORDS = 1000
 RESOLVED = {"resolved": "undefined"}
+NO_BINDING = "stream does not exist or its Worker binding is disabled"
 
 
 class Workers:
@@ -156,7 +157,7 @@ def test_one_worker_has_bindings_to_several_streams(server, make_workers):
     url = f"{server.url}/binding/-/{server.token}?FIRST={first['id']}&SECOND={second['id']}"
     workers = make_workers({"FIRST": url, "SECOND": url, "THIRD": url})
     assert workers.send("FIRST", [{"id": 1}]) == workers.send("SECOND", [{"id": 2}]) == RESOLVED
-    assert workers.rejection("THIRD", [{"id": 3}]) == "stream does not exist or its Worker binding is disabled"
+    assert workers.rejection("THIRD", [{"id": 3}]) == NO_BINDING
     server.wait_delivered("first_copy", 1)
     server.wait_delivered("second_copy", 1)
     assert (rows(server, "first"), rows(server, "second")) == ([{"id": 1}], [{"id": 2}])
@@ -169,25 +170,29 @@ def test_who_may_not_send_is_told_so_and_nothing_is_read(server, make_workers):
         "GUARDED": binding_url(server, guarded, server.token),
         "ANONYMOUS": binding_url(server, guarded),
         "WRONG": binding_url(server, guarded, "not-a-token-of-this-server"),
-        "OFF": binding_url(server, off),
-        "MISSING": binding_url(server, {"id": "0" * 32}),
-        "NO_ID": binding_url(server, {"id": "no-id"}),
+        "OFF": binding_url(server, off, server.token),
+        "OFF_ANONYMOUS": binding_url(server, off),
+        "MISSING": binding_url(server, {"id": "0" * 32}, server.token),
+        "MISSING_ANONYMOUS": binding_url(server, {"id": "0" * 32}),
+        "NO_ID": binding_url(server, {"id": "no-id"}, server.token),
         "NOBODY": f"http://127.0.0.1:{free_port()}/binding/{guarded['id']}",
     })
     assert workers.send("GUARDED", [{"id": 1}]) == RESOLVED
-    for binding in ("ANONYMOUS", "WRONG"):
-        refused = server.post(guarded["id"], b"[]")
-        assert refused.status_code == 401
+    refused = server.post(guarded["id"], b"[]")
+    assert refused.status_code == 401
+    # Without a token nobody learns what exists.
+    for binding in ("ANONYMOUS", "WRONG", "OFF_ANONYMOUS", "MISSING_ANONYMOUS"):
         assert workers.rejection(binding, [{"id": 2}]) == refused.json()["errors"][0]["message"]
     for binding in ("OFF", "MISSING", "NO_ID"):
-        assert workers.rejection(binding, [{"id": 2}]) == "stream does not exist or its Worker binding is disabled"
+        assert workers.rejection(binding, [{"id": 2}]) == NO_BINDING
     assert workers.rejection("NOBODY", [{"id": 2}]) == "WebSocket connection failed."
     # HTTP may be off where the binding is on, and both may change under a Worker that goes on.
     server.call("PATCH", f"pipelines/v1/streams/{guarded['id']}", {"http": {"enabled": False, "authentication": False}})
-    assert server.post(guarded["id"], b"[]").status_code == 404
+    assert server.post(guarded["id"], b"[]", {"Authorization": f"Bearer {server.token}"}).status_code == 404
     assert workers.send("ANONYMOUS", [{"id": 3}]) == RESOLVED
     server.call("PATCH", f"pipelines/v1/streams/{guarded['id']}", {"worker_binding": {"enabled": False}})
-    assert workers.rejection("ANONYMOUS", [{"id": 4}]) == "stream does not exist or its Worker binding is disabled"
+    assert workers.rejection("GUARDED", [{"id": 4}]) == NO_BINDING
+    assert workers.rejection("ANONYMOUS", [{"id": 4}]) == refused.json()["errors"][0]["message"]
     server.wait_delivered("guarded_copy", 2)
     assert sorted(r["id"] for r in rows(server, "guarded")) == [1, 3]
 

@@ -131,14 +131,19 @@ def test_who_may_send_where(server):
     assert committed(server.post(locked, b"[{}]", {"Authorization": f"bearer {server.token}"})) == 1
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": server.token}, {"Authorization": "Bearer"}):
         refused(server.post(locked, b"[{}]", headers), 401)
-    refused(server.post("0" * 32, b"[{}]"), 404)
-    refused(server.post("not-an-id", b"[{}]"), 404)
+    # Nobody without a token learns whether a stream exists.
+    admin = {"Authorization": f"Bearer {server.token}"}
+    private = server.post(locked, b"[{}]")
+    for missing in ("0" * 32, "not-an-id"):
+        assert refused(server.post(missing, b"[{}]"), 401) == refused(private, 401)
+        refused(server.post(missing, b"[{}]", admin), 404, 1016)
     for method in ("GET", "PUT", "DELETE", "PATCH"):
         answer = server.http.request(method, f"{server.url}/ingest/{open_}")
         refused(answer, 405)
         assert "POST" in answer.headers["allow"]
     off = server.create_stream("off", http={"enabled": False, "authentication": False})["id"]
-    refused(server.post(off, b"[{}]"), 404)
+    refused(server.post(off, b"[{}]"), 401)
+    refused(server.post(off, b"[{}]", admin), 404, 1016)
     assert server.metrics().sum("ingest_requests_total", code="401") == 4
 
 

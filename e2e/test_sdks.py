@@ -35,7 +35,7 @@ def test_python_sdk_streams(server, client):
     schema = {"fields": [{"name": "n", "type": "int64", "required": True}, {"name": "t", "type": "timestamp", "unit": "second"}]}
     typed = streams.create(account_id=account, name="typed", schema=schema, http={"enabled": False, "authentication": False})
     assert [f.name for f in typed.schema_.fields] == ["n", "t"] and not typed.http.enabled
-    assert server.post(typed.id, b"[]").status_code == 404
+    assert server.post(typed.id, b"[]", {"Authorization": f"Bearer {server.token}"}).status_code == 404
 
     # Automatic paging walks every page and ends.
     for per_page in (1, 3, 8, 50):
@@ -56,7 +56,7 @@ def test_python_sdk_streams(server, client):
     assert code_of(missing.value) == 1016
     with pytest.raises(cloudflare.NotFoundError):
         streams.delete(first.id, account_id=account)
-    assert server.post(first.id, b"[{}]").status_code == 404
+    assert server.post(first.id, b"[{}]").status_code == 401
 
 
 def test_python_sdk_sinks_and_pipelines(server, client):

@@ -132,7 +132,7 @@ def test_a_worker_under_wrangler_dev_sends_1000_records_that_land_once_each(serv
         "GUARDED": {"endpoint": guarded["endpoint"], "token": server.token},
         "WRONG": {"endpoint": guarded["endpoint"], "token": "not-a-token-of-this-server"},
         "ANONYMOUS": {"endpoint": guarded["endpoint"]},
-        "MISSING": {"endpoint": f"{server.url}/ingest/{'0' * 32}"},
+        "MISSING": {"endpoint": f"{server.url}/ingest/{'0' * 32}", "token": server.token},
         "NOBODY": {"endpoint": nobody},
         "UNSET": {},
     }), shim)

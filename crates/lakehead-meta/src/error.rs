@@ -13,6 +13,8 @@ pub enum ErrorKind {
     Storage,
     /// The disk is full. Nothing was changed; the same call works when there is room again.
     Full,
+    /// There are as many as there may be. Nothing was changed.
+    Limit,
     /// What is on disk is not what was written. A person must look.
     Corrupt,
     /// Another process holds the store.

@@ -7,12 +7,12 @@ use lakehead_model::{Random, Secret};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
-use crate::{Error, ErrorKind, private_file};
+use crate::{Error, ErrorKind, hex, private_file};
 
 /// Bytes of randomness in a token.
 const TOKEN_RANDOM_BYTES: usize = 24;
 /// Lets secret scanners recognise a token.
-const TOKEN_PREFIX: &str = "lh_";
+pub(crate) const TOKEN_PREFIX: &str = "lh_";
 /// Shortest token a person may put into the file instead.
 const TOKEN_CHARS_MIN: usize = 20;
 
@@ -33,7 +33,9 @@ impl Identity {
         disk.create_dir_all(dir).map_err(|e| Error::io(dir, "make the data directory", e))?;
         let account_id =
             private_file::read_or_create(disk, dir, "account_id", || format!("{:032x}", random.u128()))?;
-        let token = private_file::read_or_create(disk, dir, "admin_token", || new_token(random))?;
+        let token = private_file::read_or_create(disk, dir, "admin_token", || {
+            format!("{TOKEN_PREFIX}{}", random_hex(random))
+        })?;
         Identity::new(account_id, Secret::new(token))
             .map_err(|text| Error::new(ErrorKind::Corrupt, format!("{}: {text}", dir.display())))
     }
@@ -71,8 +73,9 @@ impl Identity {
     }
 }
 
-fn new_token(random: &dyn Random) -> String {
+/// The secret part of a token, as lower-case hex.
+pub(crate) fn random_hex(random: &dyn Random) -> String {
     let mut bytes = [0; TOKEN_RANDOM_BYTES];
     random.fill(&mut bytes);
-    bytes.iter().fold(TOKEN_PREFIX.to_owned(), |text, b| format!("{text}{b:02x}"))
+    hex::text(&bytes)
 }

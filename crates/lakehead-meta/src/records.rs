@@ -20,9 +20,11 @@ pub enum Space {
     Stream,
     Sink,
     Pipeline,
+    Legacy,
     Bucket,
     Credentials,
     Flow,
+    Token,
 }
 
 impl Space {
@@ -32,9 +34,11 @@ impl Space {
             Space::Stream => "stream",
             Space::Sink => "sink",
             Space::Pipeline => "pipeline",
+            Space::Legacy => "legacy",
             Space::Bucket => "bucket",
             Space::Credentials => "credentials",
             Space::Flow => "flow",
+            Space::Token => "token",
         }
     }
 }

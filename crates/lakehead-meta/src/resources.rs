@@ -4,20 +4,20 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lakehead_disk::Disk;
-use lakehead_model::resource::{Bucket, Credentials, Pipeline, Sink, Stream};
-use lakehead_model::{PipelineId, Random, Secret, SinkId, StreamId};
+use lakehead_model::resource::{Bucket, Credentials, KeyPair, Pipeline, Sink, Stream};
+use lakehead_model::{LegacyPipeline, PipelineId, Random, Secret, SinkId, StreamId};
 use parking_lot::{Mutex, RwLock};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use crate::records::{Expect, Record, Records, Space, Write};
+use crate::tokens::Tokens;
 use crate::vault::Vault;
 use crate::{Catalog, Error, ErrorKind, SqliteRecords};
 
 /// One step of a change of the catalog. Putting replaces what has the same id.
 #[derive(Debug, Clone)]
-#[expect(clippy::large_enum_variant, reason = "a handful live for the length of one call")]
 pub enum Change {
     /// Makes or replaces a stream.
     PutStream(Stream),
@@ -36,6 +36,15 @@ pub enum Change {
     PutPipeline(Pipeline),
     /// Removes a pipeline; its flows stay until the runtime has stopped it and calls [`Store::delete_flows`].
     DeletePipeline(PipelineId),
+    /// Makes or replaces a legacy pipeline.
+    PutLegacy {
+        /// The pipeline.
+        pipeline: LegacyPipeline,
+        /// Stored encrypted; `None` leaves stored ones as they are.
+        credentials: Option<Credentials>,
+    },
+    /// Removes a legacy pipeline and its credentials; its flow stays as after [`Change::DeletePipeline`].
+    DeleteLegacy(PipelineId),
     /// Makes or replaces a bucket.
     PutBucket(Bucket),
     /// Removes a bucket's record.
@@ -46,14 +55,15 @@ pub enum Change {
 #[derive(Debug)]
 pub struct Store {
     pub(crate) records: Arc<dyn Records>,
-    vault: Vault,
+    pub(crate) vault: Vault,
+    pub(crate) tokens: Tokens,
     catalog: RwLock<Arc<Catalog>>,
     /// Held over a change, so that catalogs are published in the order of their revisions.
     changing: Mutex<()>,
     revision: watch::Sender<u64>,
 }
 
-const RESOURCES: [Space; 4] = [Space::Stream, Space::Sink, Space::Pipeline, Space::Bucket];
+const RESOURCES: [Space; 5] = [Space::Stream, Space::Sink, Space::Pipeline, Space::Legacy, Space::Bucket];
 
 impl Store {
     /// Opens the store in `dir`, or makes it.
@@ -72,12 +82,13 @@ impl Store {
         }
         let records = Arc::new(SqliteRecords::open(&path)?);
         disk.sync_dir(dir).map_err(|e| Error::io(dir, "sync", e))?;
-        let (_, sealed) = records.list(&[Space::Credentials], "")?;
-        let vault = Vault::open(dir, disk, random, sealed.is_empty())?;
-        Store::over(records, vault)
+        let (_, sealed) = records.list(&[Space::Credentials, Space::Token], "")?;
+        let vault = Vault::open(dir, disk, Arc::clone(&random), sealed.is_empty())?;
+        let tokens = Tokens::open(&*records, &vault, random)?;
+        Store::over(records, vault, tokens)
     }
 
-    fn over(records: Arc<dyn Records>, vault: Vault) -> Result<Store, Error> {
+    fn over(records: Arc<dyn Records>, vault: Vault, tokens: Tokens) -> Result<Store, Error> {
         let (revision, found) = records.list(&RESOURCES, "")?;
         let mut catalog = Catalog { revision, ..Catalog::default() };
         for (space, record) in &found {
@@ -85,13 +96,15 @@ impl Store {
                 Space::Stream => Change::PutStream(parse(*space, record)?),
                 Space::Sink => Change::PutSink { sink: parse(*space, record)?, credentials: None },
                 Space::Pipeline => Change::PutPipeline(parse(*space, record)?),
+                Space::Legacy => Change::PutLegacy { pipeline: parse(*space, record)?, credentials: None },
                 Space::Bucket => Change::PutBucket(parse(*space, record)?),
-                Space::Credentials | Space::Flow => continue,
+                Space::Credentials | Space::Flow | Space::Token => continue,
             });
         }
         Ok(Store {
             records,
             vault,
+            tokens,
             catalog: RwLock::new(Arc::new(catalog)),
             changing: Mutex::new(()),
             revision: watch::Sender::new(revision),
@@ -148,13 +161,24 @@ impl Store {
             }
             Change::PutPipeline(p) => write(Space::Pipeline, p.id.to_string(), Some(json(p)?)),
             Change::DeletePipeline(id) => write(Space::Pipeline, id.to_string(), None),
+            Change::PutLegacy { pipeline, credentials } => {
+                write(Space::Legacy, pipeline.id.to_string(), Some(json(pipeline)?));
+                if let Some(credentials) = credentials {
+                    let sink = pipeline.sink_id();
+                    write(Space::Credentials, sink.to_string(), Some(self.seal(sink, credentials)?));
+                }
+            }
+            Change::DeleteLegacy(id) => {
+                write(Space::Legacy, id.to_string(), None);
+                write(Space::Credentials, SinkId(id.0).to_string(), None);
+            }
             Change::PutBucket(b) => write(Space::Bucket, b.name.clone(), Some(json(b)?)),
             Change::DeleteBucket(name) => write(Space::Bucket, name.clone(), None),
         }
         Ok(())
     }
 
-    /// The credentials given when the sink was made.
+    /// The credentials of a sink, or of the sink of a legacy pipeline.
     ///
     /// # Errors
     /// `Corrupt` if they cannot be decrypted, `Storage`.
@@ -163,15 +187,33 @@ impl Store {
             return Ok(None);
         };
         let text = self.vault.open_sealed(&place(sink), &record.value)?;
-        let (access_key_id, secret_access_key): (Secret, Secret) = serde_json::from_slice(&text)
-            .map_err(|_| Error::new(ErrorKind::Corrupt, format!("{}: is not a key pair", place(sink))))?;
-        Ok(Some(Credentials { access_key_id, secret_access_key }))
+        let damaged = |_| Error::new(ErrorKind::Corrupt, format!("{}: holds no credentials", place(sink)));
+        let plain: PlainCredentials = serde_json::from_slice(&text).map_err(damaged)?;
+        Ok(Some(match plain {
+            PlainCredentials::Keys(access_key_id, secret_access_key) => {
+                Credentials::Keys(KeyPair { access_key_id, secret_access_key })
+            }
+            PlainCredentials::Token { token } => Credentials::Token(token),
+        }))
     }
 
     fn seal(&self, sink: SinkId, credentials: &Credentials) -> Result<Vec<u8>, Error> {
-        let pair = (credentials.access_key_id.reveal(), credentials.secret_access_key.reveal());
-        self.vault.seal(&place(sink), &json(&pair)?)
+        let plain = match credentials {
+            Credentials::Keys(KeyPair { access_key_id, secret_access_key }) => {
+                json(&(access_key_id.reveal(), secret_access_key.reveal()))?
+            }
+            Credentials::Token(token) => json(&serde_json::json!({ "token": token.reveal() }))?,
+        };
+        self.vault.seal(&place(sink), &plain)
     }
+}
+
+/// Credentials as they are before they are encrypted: `["key id", "key"]` or `{"token": "…"}`.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum PlainCredentials {
+    Keys(Secret, Secret),
+    Token { token: Secret },
 }
 
 fn place(sink: SinkId) -> String {

@@ -14,7 +14,7 @@ use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use lakehead_disk::Disk;
 use lakehead_model::Random;
 
-use crate::{Error, ErrorKind, private_file};
+use crate::{Error, ErrorKind, hex, private_file};
 
 const KEY_BYTES: usize = 32;
 const NONCE_BYTES: usize = 24;
@@ -45,7 +45,7 @@ impl Vault {
         let text = private_file::read_or_create(disk, dir, "secret.key", || {
             let mut key = [0; KEY_BYTES];
             random.fill(&mut key);
-            key.iter().map(|b| format!("{b:02x}")).collect()
+            hex::text(&key)
         })?;
         let key = parse_key(&text).ok_or_else(|| {
             let text = format!("{}: is not a key of 64 hex digits; restore it", path.display());
@@ -77,12 +77,5 @@ impl Vault {
 }
 
 fn parse_key(text: &str) -> Option<[u8; KEY_BYTES]> {
-    if text.len() != 2 * KEY_BYTES || !text.is_ascii() {
-        return None;
-    }
-    let mut key = [0; KEY_BYTES];
-    for (i, byte) in key.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(text.get(2 * i..2 * i + 2)?, 16).ok()?;
-    }
-    Some(key)
+    hex::parse(text)?.try_into().ok()
 }

@@ -9,8 +9,8 @@ use lakehead_meta::records::{Expect, Records, Space, Write};
 use lakehead_meta::{Change, ErrorKind, FlowKey, FlowRecord, FlowState, Identity, SqliteRecords, Store};
 use lakehead_model::random::SeededRandom;
 use lakehead_model::resource::{
-    Bucket, Credentials, FileNaming, FilesConfig, Http, JsonFormat, ParquetFormat, Pipeline, RollingPolicy,
-    Sink, SinkFormat, Stream, Table, TableRef, WorkerBinding,
+    Bucket, Credentials, FileNaming, FilesConfig, Http, JsonFormat, KeyPair, ParquetFormat, Pipeline,
+    RollingPolicy, Sink, SinkConfig, SinkFormat, Stream, Table, TableRef, WorkerBinding,
 };
 use lakehead_model::{PipelineId, Position, Secret, SinkId, StreamId, Timestamp};
 
@@ -43,7 +43,7 @@ fn sink(id: u128) -> Sink {
         id: SinkId(id),
         name: format!("sink_{id}"),
         version: 1,
-        config: FilesConfig {
+        config: SinkConfig::Files(FilesConfig {
             account_id: "a".into(),
             bucket: "lake".into(),
             path: String::new(),
@@ -51,7 +51,7 @@ fn sink(id: u128) -> Sink {
             file_naming: FileNaming::default(),
             rolling_policy: RollingPolicy::default(),
             jurisdiction: None,
-        },
+        }),
         format: SinkFormat::Parquet(ParquetFormat::default()),
         schema: None,
         created_at: Timestamp(6),
@@ -60,7 +60,7 @@ fn sink(id: u128) -> Sink {
 }
 
 fn credentials() -> Credentials {
-    Credentials { access_key_id: Secret::new("key"), secret_access_key: Secret::new(CANARY) }
+    Credentials::Keys(KeyPair { access_key_id: Secret::new("key"), secret_access_key: Secret::new(CANARY) })
 }
 
 fn pipeline(id: u128) -> Pipeline {
@@ -82,6 +82,7 @@ fn bucket(name: &str) -> Bucket {
         location: None,
         storage_class: None,
         jurisdiction: None,
+        catalog: None,
         created_at: Timestamp(4),
     }
 }

@@ -34,6 +34,12 @@ impl Timestamp {
         self.to_utc().to_rfc3339_opts(chrono::SecondsFormat::Micros, true)
     }
 
+    /// The moment that an RFC 3339 text names, in any time zone; parts of microseconds are cut off. `None` for other texts.
+    pub fn from_rfc3339(text: &str) -> Option<Timestamp> {
+        let moment = chrono::DateTime::parse_from_rfc3339(text).ok()?;
+        Some(Timestamp(moment.timestamp_micros()))
+    }
+
     pub fn saturating_duration_since(self, earlier: Timestamp) -> Duration {
         Duration::from_micros(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -113,3 +119,6 @@ impl Clock for ManualClock {
         Duration::from_micros(u64::try_from(self.elapsed_micros.load(Ordering::Relaxed)).unwrap_or(0))
     }
 }
+
+#[cfg(test)]
+mod tests;

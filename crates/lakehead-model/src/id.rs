@@ -77,4 +77,6 @@ ids! {
     StreamId;
     SinkId;
     PipelineId;
+    /// A token, for ever. Public: it stands in the token's value and in lists.
+    TokenId;
 }

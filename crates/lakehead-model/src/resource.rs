@@ -78,6 +78,8 @@ pub enum JsonCompression {
     #[default]
     Uncompressed,
     Gzip,
+    /// A zlib stream (RFC 1950), as HTTP understands `deflate`. Legacy pipelines only.
+    Deflate,
 }
 
 /// A destination. Secrets of its configuration live apart from it, in the metadata store.
@@ -86,12 +88,50 @@ pub struct Sink {
     pub id: SinkId,
     pub name: String,
     pub version: u64,
-    pub config: FilesConfig,
+    pub config: SinkConfig,
     pub format: SinkFormat,
     /// As given; columns come from the query.
     pub schema: Option<serde_json::Value>,
     pub created_at: Timestamp,
     pub modified_at: Timestamp,
+}
+
+/// Where a sink writes to. On disk the two are told apart by `table_name`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum SinkConfig {
+    /// Type `r2_data_catalog`, also spelled `basin_catalog`.
+    Table(TableConfig),
+    /// Type `r2`.
+    Files(FilesConfig),
+}
+
+impl SinkConfig {
+    pub fn account_id(&self) -> &str {
+        match self {
+            SinkConfig::Table(table) => &table.account_id,
+            SinkConfig::Files(files) => &files.account_id,
+        }
+    }
+
+    pub fn bucket(&self) -> &str {
+        match self {
+            SinkConfig::Table(table) => &table.bucket,
+            SinkConfig::Files(files) => &files.bucket,
+        }
+    }
+}
+
+/// Configuration of a sink of type `r2_data_catalog`: rows of a table in the catalog of a bucket.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableConfig {
+    pub account_id: String,
+    pub bucket: String,
+    /// Default: `default`.
+    pub namespace: String,
+    pub table_name: String,
+    #[serde(default)]
+    pub rolling_policy: RollingPolicy,
 }
 
 /// Configuration of a sink of type `r2`: files in a bucket.
@@ -141,8 +181,8 @@ pub enum NamingStrategy {
     Ulid,
 }
 
-/// When a file is finished: at the first of size, age, inactivity. Absent: no such bound, except that the age defaults to
-/// 300 seconds.
+/// When a file is finished: at the first of size, age, inactivity, and the bounds of a legacy pipeline. Absent: no such bound,
+/// except that the age defaults to 300 seconds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, Default)]
 pub struct RollingPolicy {
     /// Bytes really produced, compressed. 0 means no bound.
@@ -152,6 +192,18 @@ pub struct RollingPolicy {
     pub interval_seconds: Option<u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub inactivity_seconds: Option<u64>,
+    /// Bounds of a legacy pipeline.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub batch: Option<BatchHints>,
+}
+
+/// When a legacy pipeline finishes a file: at the first bound, approximately.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BatchHints {
+    /// Before compression.
+    pub bytes_max: u64,
+    pub age_milliseconds_max: u64,
+    pub rows_max: u64,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -210,9 +262,18 @@ pub enum Table {
     Sink(SinkId),
 }
 
-/// The S3 key pair a sink writes with. Kept apart from its [`Sink`], encrypted; no answer of the API ever holds one.
+/// What a sink writes with. Kept apart from its [`Sink`], encrypted; no answer of the API ever holds one.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Credentials {
+pub enum Credentials {
+    /// For files.
+    Keys(KeyPair),
+    /// For a table: a token of its catalog.
+    Token(Secret),
+}
+
+/// An S3 key pair.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyPair {
     pub access_key_id: Secret,
     pub secret_access_key: Secret,
 }
@@ -228,5 +289,46 @@ pub struct Bucket {
     pub storage_class: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub jurisdiction: Option<String>,
+    /// As long as there is a catalog in it, active or not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<BucketCatalog>,
     pub created_at: Timestamp,
+}
+
+/// The table catalog of a bucket, as the management API switches it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BucketCatalog {
+    /// 32 hex digits.
+    pub id: String,
+    pub is_active: bool,
+    /// Whether a token for its maintenance was given.
+    pub has_credential: bool,
+    #[serde(default)]
+    pub maintenance: Maintenance,
+}
+
+/// What is done to the tables of a catalog without being asked.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Maintenance {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compaction: Option<Compaction>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snapshot_expiration: Option<SnapshotExpiration>,
+}
+
+/// Small data files become larger ones.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Compaction {
+    pub enabled: bool,
+    /// 64, 128, 256 or 512.
+    pub target_size_mb: u32,
+}
+
+/// Old snapshots go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SnapshotExpiration {
+    pub enabled: bool,
+    pub max_age_seconds: u64,
+    /// This many stay whatever their age.
+    pub snapshots_min: u64,
 }

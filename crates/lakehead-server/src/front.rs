@@ -8,6 +8,7 @@ use lakehead_log::LocalLog;
 use tokio::sync::watch;
 use tower_service::Service;
 
+use crate::access::Peer;
 use crate::binding;
 use crate::http::answer::{self, Body};
 use crate::ingest::Ingest;
@@ -32,21 +33,28 @@ impl Front {
         Front { ingest, api, log, metrics, draining }
     }
 
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<Either<Body, axum::body::Body>> {
+    pub async fn handle(
+        &self,
+        mut request: Request<Incoming>,
+        peer: Peer,
+    ) -> Response<Either<Body, axum::body::Body>> {
         let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).or(request.uri().host());
         if let Some(target) = self.ingest.target(request.uri().path(), host) {
             let target = target.to_owned();
-            return self.ingest.handle(&target, request).await.map(Either::Left);
+            return self.ingest.handle(&target, request, peer).await.map(Either::Left);
         }
         match request.uri().path() {
             path if binding::is_for(path) => binding::begin(request).map(Either::Left),
             "/healthz" | "/health" => answer::text(StatusCode::OK, "ok\n").map(Either::Left),
             "/readyz" => self.ready().map(Either::Left),
             "/metrics" => answer::text(StatusCode::OK, self.metrics()).map(Either::Left),
-            _ => match self.api.clone().call(request).await {
-                Ok(response) => response.map(Either::Right),
-                Err(never) => match never {},
-            },
+            _ => {
+                request.extensions_mut().insert(peer);
+                match self.api.clone().call(request).await {
+                    Ok(response) => response.map(Either::Right),
+                    Err(never) => match never {},
+                }
+            }
         }
     }
 

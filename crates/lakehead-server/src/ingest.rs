@@ -26,11 +26,12 @@ use lakehead_model::{Clock, StreamId};
 use prometheus::IntCounter;
 use tokio::sync::watch;
 
+pub(crate) use self::binding::Sender;
 use self::body::{BodyBudget, ReadError};
 pub(crate) use self::body::{Pace, Room};
 use self::endpoints::{Endpoint, Endpoints};
 use self::inflate::{Encoding, InflateError};
-use crate::access::{self, Access};
+use crate::access::{self, Access, Denied, Peer};
 use crate::http::answer::{self, Body};
 use crate::http::plain::PlainHead;
 use crate::metrics::Metrics;
@@ -57,6 +58,8 @@ pub(crate) enum Refusal {
     NoSuchBinding,
     Method,
     NotAuthenticated,
+    Forbidden,
+    TooManyGuesses,
     Draining,
     Encoding,
     TooLarge(String),
@@ -103,17 +106,17 @@ impl Ingest {
     }
 
     /// Answers one request for the stream `target`.
-    pub async fn handle(&self, target: &str, request: Request<Incoming>) -> Response<Body> {
+    pub async fn handle(&self, target: &str, request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let began = self.clock.monotonic();
         let endpoint = self.endpoint(target);
         if !request.headers().contains_key(header::ORIGIN) {
-            return self.answer(began, self.accept(endpoint, request).await);
+            return self.answer(began, self.accept(endpoint, request, peer).await);
         }
-        let allowed = cors::allowed(endpoint.as_deref().ok(), request.headers());
+        let allowed = cors::allowed(endpoint.as_deref(), request.headers());
         if request.method() == Method::OPTIONS {
             return cors::preflight(allowed);
         }
-        cors::named(self.answer(began, self.accept(endpoint, request).await), allowed)
+        cors::named(self.answer(began, self.accept(endpoint, request, peer).await), allowed)
     }
 
     fn answer(&self, began: Duration, outcome: Result<usize, Refusal>) -> Response<Body> {
@@ -137,30 +140,42 @@ impl Ingest {
 
     async fn accept(
         &self,
-        endpoint: Result<Arc<Endpoint>, Refusal>,
+        endpoint: Option<Arc<Endpoint>>,
         request: Request<Incoming>,
+        peer: Peer,
     ) -> Result<usize, Refusal> {
-        let endpoint = endpoint?;
         if request.method() != Method::POST {
             return Err(Refusal::Method);
         }
-        self.admit(&endpoint, access::only_authorization(request.headers()))?;
+        let endpoint = self.admit(endpoint, access::only(request.headers(), header::AUTHORIZATION), peer)?;
         let shape = Shape::of(request.headers())?;
         let (_room, received) =
             self.budget.read(request.into_body(), shape.encoding, self.clock.as_ref()).await?;
         self.append(&endpoint, shape, received).await
     }
 
-    fn admit(&self, endpoint: &Endpoint, authorization: Option<&[u8]>) -> Result<(), Refusal> {
-        if endpoint.http.authentication && !self.access.may_send(authorization) {
-            return Err(Refusal::NotAuthenticated);
+    /// Lets a request in. A stream that does not exist refuses like one that wants a token, so that nobody without a token
+    /// learns which it is.
+    fn admit(
+        &self,
+        endpoint: Option<Arc<Endpoint>>,
+        authorization: Option<&[u8]>,
+        peer: Peer,
+    ) -> Result<Arc<Endpoint>, Refusal> {
+        let is_open = endpoint.as_ref().is_some_and(|e| !e.http.authentication);
+        if !is_open {
+            let stream = endpoint.as_ref().map(|e| e.partition.stream);
+            self.access.may_send(authorization, peer, stream)?;
         }
-        if *self.draining.borrow() { Err(Refusal::Draining) } else { Ok(()) }
+        if *self.draining.borrow() {
+            return Err(Refusal::Draining);
+        }
+        endpoint.ok_or(Refusal::NoSuchStream)
     }
 
-    fn endpoint(&self, target: &str) -> Result<Arc<Endpoint>, Refusal> {
-        let id: StreamId = target.parse().map_err(|_| Refusal::NoSuchStream)?;
-        self.endpoints.get(id).filter(|e| e.http.enabled).ok_or(Refusal::NoSuchStream)
+    fn endpoint(&self, target: &str) -> Option<Arc<Endpoint>> {
+        let id: StreamId = target.parse().ok()?;
+        self.endpoints.get(id).filter(|e| e.http.enabled)
     }
 
     async fn append(&self, endpoint: &Endpoint, shape: Shape, received: Bytes) -> Result<usize, Refusal> {
@@ -191,10 +206,10 @@ pub(crate) struct PlainRequest {
 
 /// The same steps as [`Ingest::handle`], for a connection that reads its bodies itself.
 impl Ingest {
-    pub(crate) fn begin_plain(&self, head: &PlainHead<'_>) -> Result<PlainRequest, Refusal> {
+    pub(crate) fn begin_plain(&self, head: &PlainHead<'_>, peer: Peer) -> Result<PlainRequest, Refusal> {
         let began = self.clock.monotonic();
-        let endpoint = self.endpoint(self.target(head.path, Some(head.host)).unwrap_or_default())?;
-        self.admit(&endpoint, head.authorization)?;
+        let endpoint = self.endpoint(self.target(head.path, Some(head.host)).unwrap_or_default());
+        let endpoint = self.admit(endpoint, head.authorization, peer)?;
         let shape = Shape { encoding: Encoding::Identity, lines: is_lines(head.content_type) };
         Ok(PlainRequest { endpoint, shape, began })
     }
@@ -265,6 +280,12 @@ impl Refusal {
             Refusal::NotAuthenticated => {
                 (StatusCode::UNAUTHORIZED, 10000, "a bearer token that may send to this stream is needed")
             }
+            Refusal::Forbidden => (StatusCode::FORBIDDEN, 100, "the token may not send to this stream"),
+            Refusal::TooManyGuesses => (
+                StatusCode::TOO_MANY_REQUESTS,
+                10429,
+                "too many wrong credentials came from this address; wait a minute",
+            ),
             Refusal::Draining => (StatusCode::SERVICE_UNAVAILABLE, 10503, "the server is stopping"),
             Refusal::Encoding => (
                 StatusCode::UNSUPPORTED_MEDIA_TYPE,
@@ -295,7 +316,7 @@ impl Refusal {
         let mut response = answer::error(status, code, message);
         let headers = response.headers_mut();
         let retry_seconds = match self {
-            Refusal::Backlogged => Some("1"),
+            Refusal::Backlogged | Refusal::TooManyGuesses => Some("1"),
             Refusal::Full | Refusal::Draining | Refusal::Stopping => Some("10"),
             _ => None,
         };
@@ -313,6 +334,16 @@ impl Refusal {
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
         }
         response
+    }
+}
+
+impl From<Denied> for Refusal {
+    fn from(denied: Denied) -> Self {
+        match denied {
+            Denied::Unknown => Refusal::NotAuthenticated,
+            Denied::Forbidden => Refusal::Forbidden,
+            Denied::TooManyGuesses => Refusal::TooManyGuesses,
+        }
     }
 }
 

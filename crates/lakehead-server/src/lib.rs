@@ -8,6 +8,7 @@ pub mod control;
 pub mod demo;
 pub mod environment;
 pub mod front;
+pub mod guesses;
 pub mod http;
 pub mod ingest;
 pub mod metrics;

@@ -23,5 +23,5 @@ mod status;
 mod supervisor;
 mod turnstile;
 
-pub use status::{PipelineStatus, State, Statuses};
+pub use status::Statuses;
 pub use supervisor::{Runtime, Supervisor};

@@ -59,11 +59,13 @@ pub struct Server {
     pub base_url: String,
     pub identity: Identity,
     log: LocalLog,
+    store: Arc<Store>,
     draining: watch::Sender<bool>,
     closing: watch::Sender<bool>,
     stopping: watch::Sender<bool>,
     serving: JoinHandle<()>,
     supervising: std::thread::JoinHandle<()>,
+    saving_uses: JoinHandle<()>,
 }
 
 impl Server {
@@ -118,22 +120,37 @@ impl Server {
             .spawn(move || supervisor.run(stop))
             .map_err(|e| failed(70)(format!("no thread: {e}")))?;
 
+        let access =
+            Arc::new(Access::new(Arc::new(identity.clone()), Arc::clone(&store), Arc::clone(&clock)));
         let ingest = Ingest::new(
             log.clone(),
             Endpoints::new(Arc::clone(&store), metrics.clone()),
-            Arc::new(Access::new(identity.clone())),
+            Arc::clone(&access),
             config.ingest.in_flight_bytes_max,
             &config.ingest_domain,
             Arc::clone(&clock),
             metrics.clone(),
             drain.clone(),
         );
-        let control = wiring::control(store, storage, statuses, clock, random, &identity);
-        let api = wiring::api(control, &identity, &base_url);
+        let saving_uses = tokio::spawn(save_uses(Arc::clone(&store)));
+        let control = wiring::control(Arc::clone(&store), storage, statuses, clock, random, &identity);
+        let api = wiring::api(control, access, &base_url);
         let front = Arc::new(Front::new(ingest, api, log.clone(), metrics, drain));
         let serving = tokio::spawn(listener::serve(listener, config.ingest.connections_max, close, front));
         tracing::info!(%address, "ready");
-        Ok(Server { address, base_url, identity, log, draining, closing, stopping, serving, supervising })
+        Ok(Server {
+            address,
+            base_url,
+            identity,
+            log,
+            store,
+            draining,
+            closing,
+            stopping,
+            serving,
+            supervising,
+            saving_uses,
+        })
     }
 
     /// Ends in order: not ready, requests answered, pipelines committed, log synced. At most 30 seconds.
@@ -148,14 +165,30 @@ impl Server {
             serving.abort();
         }
         let _ = self.stopping.send(true);
-        let (supervising, log) = (self.supervising, self.log);
+        self.saving_uses.abort();
+        let (supervising, log, store) = (self.supervising, self.log, self.store);
         let closed = tokio::task::spawn_blocking(move || {
             let _ = supervising.join();
             log.close();
+            if let Err(error) = store.save_uses() {
+                tracing::warn!(%error, "the last uses of tokens were not saved");
+            }
         });
         match closed.await {
             Ok(()) => tracing::info!("stopped"),
             Err(error) => tracing::error!(%error, "stopping failed"),
+        }
+    }
+}
+
+/// Saves when tokens were last used, from time to time.
+async fn save_uses(store: Arc<Store>) {
+    loop {
+        tokio::time::sleep(lakehead_meta::USES_SAVED_EVERY).await;
+        let store = Arc::clone(&store);
+        let saved = tokio::task::spawn_blocking(move || store.save_uses());
+        if let Ok(Err(error)) = saved.await {
+            tracing::warn!(%error, "the last uses of tokens were not saved");
         }
     }
 }

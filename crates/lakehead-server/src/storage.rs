@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lakehead_model::resource::Credentials;
+use lakehead_model::resource::KeyPair;
 use lakehead_model::{Secret, name};
 use lakehead_sink::{Bucket, S3Bucket};
 
@@ -39,7 +39,7 @@ impl Storage {
     ///
     /// # Errors
     /// A text for the pipeline's failure reason.
-    pub fn locate(&self, bucket: &str, given: Option<&Credentials>) -> Result<Bucket, String> {
+    pub fn locate(&self, bucket: &str, given: Option<&KeyPair>) -> Result<Bucket, String> {
         name::check_bucket("config.bucket", bucket).map_err(|e| e.to_string())?;
         if let Some(root) = self.folder(bucket) {
             return Ok(Bucket::Local { root });

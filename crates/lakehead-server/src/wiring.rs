@@ -9,12 +9,12 @@ use lakehead_model::resource::{Sink, Stream};
 use lakehead_model::{Clock, PipelineId, Random, StreamId};
 use lakehead_transform::Source;
 
+use crate::access::Access;
 use crate::api::{self, Api};
 use crate::control::{
-    BucketStore, Control, Error, LocalBuckets, Object, Parts, PipelineState, PipelineStatus, SqlCompiler,
-    SqlRefusal, StatementRef, Usage,
+    BucketStore, Control, Error, LocalBuckets, Object, Parts, SqlCompiler, SqlRefusal, StatementRef, Usage,
 };
-use crate::runtime::{State, Statuses};
+use crate::runtime::Statuses;
 use crate::storage::Storage;
 
 pub(crate) fn control(
@@ -25,15 +25,6 @@ pub(crate) fn control(
     random: Arc<dyn Random>,
     identity: &Identity,
 ) -> Arc<Control> {
-    let status = move |id: PipelineId| {
-        let status = statuses.of(id);
-        let state = match status.state {
-            State::Initializing => PipelineState::Initializing,
-            State::Running => PipelineState::Running,
-            State::Failed => PipelineState::Failed,
-        };
-        PipelineStatus { state, failure_reason: status.failure_reason, counters: statuses.counters(id) }
-    };
     Arc::new(Control::new(Parts {
         store,
         account_id: identity.account_id().to_owned(),
@@ -41,15 +32,15 @@ pub(crate) fn control(
         clock,
         random,
         buckets: Arc::new(Folders { storage }),
-        statuses: Arc::new(status),
+        statuses: Arc::new(move |id: PipelineId| statuses.of(id)),
     }))
 }
 
-pub(crate) fn api(control: Arc<Control>, identity: &Identity, base_url: &str) -> Router {
+pub(crate) fn api(control: Arc<Control>, access: Arc<Access>, base_url: &str) -> Router {
     let base_url = base_url.to_owned();
     api::router(Api {
         control,
-        identity: Arc::new(identity.clone()),
+        access,
         endpoint: Arc::new(move |stream: StreamId| format!("{base_url}/ingest/{stream}")),
     })
 }

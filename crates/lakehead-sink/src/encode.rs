@@ -60,6 +60,14 @@ impl Encoder {
         }
     }
 
+    /// Bytes before compression. Of a Parquet file, which knows no such figure, the produced ones.
+    pub(crate) fn plain_bytes(&self) -> u64 {
+        match self {
+            Encoder::Json(file) => file.plain_bytes(),
+            Encoder::Parquet(file) => file.produced_bytes(),
+        }
+    }
+
     /// Memory that [`Encoder::flush`] would free.
     pub(crate) fn held_bytes(&self) -> usize {
         match self {

@@ -133,6 +133,7 @@ fn extension(format: &SinkFormat) -> &'static str {
         SinkFormat::Json(json) => match json.compression.unwrap_or_default() {
             JsonCompression::Uncompressed => "json",
             JsonCompression::Gzip => "json.gz",
+            JsonCompression::Deflate => "json.deflate",
         },
     }
 }

@@ -59,8 +59,10 @@ pub struct WriterSettings {
 /// Why files must be finished now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Roll {
-    /// A file has `file_size_bytes`.
+    /// A file has `file_size_bytes`, or the bytes of the batch hints.
     Size,
+    /// A file has the rows of the batch hints.
+    Rows,
     /// The first row is `interval_seconds` old.
     Age,
     /// No row came for `inactivity_seconds`.
@@ -117,15 +119,22 @@ struct OpenFile {
 #[derive(Debug)]
 struct Rolling {
     size_bytes: Option<u64>,
+    plain_bytes: Option<u64>,
+    rows: Option<u64>,
     age: Duration,
     inactivity: Option<Duration>,
 }
 
 impl Rolling {
     fn new(policy: &RollingPolicy) -> Self {
+        let age = policy.interval_seconds.unwrap_or(ROLL_INTERVAL_SECONDS_DEFAULT);
         Rolling {
             size_bytes: policy.file_size_bytes.filter(|b| *b > 0),
-            age: Duration::from_secs(policy.interval_seconds.unwrap_or(ROLL_INTERVAL_SECONDS_DEFAULT)),
+            plain_bytes: policy.batch.map(|hints| hints.bytes_max),
+            rows: policy.batch.map(|hints| hints.rows_max),
+            age: policy
+                .batch
+                .map_or(Duration::from_secs(age), |hints| Duration::from_millis(hints.age_milliseconds_max)),
             inactivity: policy.inactivity_seconds.map(Duration::from_secs),
         }
     }
@@ -223,6 +232,15 @@ impl Writer {
             && self.open.values().any(|f| f.encoder.produced_bytes() >= limit)
         {
             return Some(Roll::Size);
+        }
+        let reached = |limit: Option<u64>, of: fn(&OpenFile) -> u64| {
+            limit.is_some_and(|limit| self.open.values().any(|file| of(file) >= limit))
+        };
+        if reached(self.rolling.plain_bytes, |file| file.encoder.plain_bytes()) {
+            return Some(Roll::Size);
+        }
+        if reached(self.rolling.rows, |file| file.rows) {
+            return Some(Roll::Rows);
         }
         if self.open.len() >= OPEN_FILES_MAX {
             return Some(Roll::OpenFiles);

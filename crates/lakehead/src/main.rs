@@ -1,4 +1,4 @@
-//! `lakehead`: the server, the demo, and what a shell needs to reach them.
+//! `lakehead`: the server, the demo, what a shell needs to reach them, and the commands over the server's API.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -33,6 +33,8 @@ enum Command {
     Dev(Common),
     /// Print the environment of wrangler and the SDKs, for `eval`.
     Env(Common),
+    #[command(flatten)]
+    Client(lakehead_cli::Command),
 }
 
 #[derive(Args)]
@@ -67,6 +69,7 @@ fn main() -> ExitCode {
         Command::Serve(common) => (common, |config| serve(config, false)),
         Command::Dev(common) => (common, |config| serve(config, true)),
         Command::Env(common) => (common, env),
+        Command::Client(command) => return lakehead_cli::run(command),
     };
     let flags = Flags { config_file: common.config, data_dir: common.data_dir, listen: common.listen };
     match Config::load(&flags, std::env::vars()) {

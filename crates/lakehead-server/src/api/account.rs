@@ -11,7 +11,7 @@ use super::query::Params;
 use super::{Api, ApiError};
 
 fn account(api: &Api) -> Value {
-    json!({ "id": api.identity.account_id(), "name": "Lakehead", "type": "standard" })
+    json!({ "id": api.control.account_id(), "name": "Lakehead", "type": "standard" })
 }
 
 pub(super) async fn list(State(api): State<Api>, params: Params) -> Answer {
@@ -23,7 +23,7 @@ pub(super) async fn read(State(api): State<Api>) -> Answer {
 }
 
 pub(super) async fn memberships(State(api): State<Api>, params: Params) -> Answer {
-    let id = api.identity.account_id();
+    let id = api.control.account_id();
     page(
         params.page()?,
         &[()],
@@ -32,11 +32,7 @@ pub(super) async fn memberships(State(api): State<Api>, params: Params) -> Answe
 }
 
 pub(super) async fn user(State(api): State<Api>) -> Answer {
-    ok(json!({ "id": api.identity.account_id(), "email": "admin@localhost" }))
-}
-
-pub(super) async fn verify(State(api): State<Api>) -> Answer {
-    ok(json!({ "id": api.identity.account_id(), "status": "active" }))
+    ok(json!({ "id": api.control.account_id(), "email": "admin@localhost" }))
 }
 
 /// GraphQL answers have an envelope of their own. The one question that is understood is what a bucket holds, as `wrangler r2

@@ -144,6 +144,36 @@ impl<'b> Object<'b> {
         }
     }
 
+    /// A number of seconds, from 0, as whole milliseconds.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive; `as` saturates")]
+    pub(super) fn milliseconds(&self, key: &str) -> Result<Option<u64>, Invalid> {
+        const NEEDED: &str = "a number of seconds";
+        match self.value(key) {
+            None => Ok(None),
+            Some(Value::Number(n)) => match n.as_f64().filter(|seconds| *seconds >= 0.0) {
+                Some(seconds) => Ok(Some((seconds * 1000.0).round() as u64)),
+                None => Err(self.refuse(key, format!("is {n}; {NEEDED} is needed"))),
+            },
+            Some(other) => Err(self.wrong(key, other, NEEDED)),
+        }
+    }
+
+    pub(super) fn objects(&self, key: &str) -> Result<Option<Vec<Object<'b>>>, Invalid> {
+        let items = match self.value(key) {
+            None => return Ok(None),
+            Some(Value::Array(items)) => items,
+            Some(other) => return Err(self.wrong(key, other, "a list of objects")),
+        };
+        let object = |(i, item): (usize, &'b Value)| {
+            let at = format!("{key}[{i}]");
+            match item {
+                Value::Object(fields) => Ok(Object { path: self.at(&at), fields }),
+                other => Err(self.wrong(&at, other, "an object")),
+            }
+        };
+        items.iter().enumerate().map(object).collect::<Result<_, _>>().map(Some)
+    }
+
     pub(super) fn texts(&self, key: &str) -> Result<Option<Vec<String>>, Invalid> {
         let items = match self.value(key) {
             None => return Ok(None),

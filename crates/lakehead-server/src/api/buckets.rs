@@ -1,9 +1,9 @@
-//! Buckets, their objects and the question for their catalogs on the wire.
+//! Buckets and their objects on the wire.
 
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use lakehead_model::resource::Bucket;
 use serde_json::{Value, json};
 
@@ -56,20 +56,6 @@ pub(super) async fn object(State(api): State<Api>, mut path: PathParts) -> Resul
         (header::CONTENT_LENGTH, object.size_bytes.to_string()),
     ];
     Ok((headers, Body::new(ObjectBody::start(object))).into_response())
-}
-
-pub(super) async fn catalogs(State(_): State<Api>) -> Answer {
-    ok(json!({ "warehouses": [] }))
-}
-
-pub(super) async fn catalog(State(api): State<Api>, mut path: PathParts) -> Answer {
-    api.control.bucket(&path.take(0))?;
-    Err(ApiError::new(StatusCode::NOT_FOUND, 40401, "The bucket has no catalog"))
-}
-
-pub(super) async fn enable_catalog(State(api): State<Api>, mut path: PathParts) -> Answer {
-    api.control.bucket(&path.take(0))?;
-    Err(ApiError::new(StatusCode::BAD_REQUEST, 1001, "catalogs are not supported yet"))
 }
 
 fn to_json(bucket: &Bucket) -> Value {

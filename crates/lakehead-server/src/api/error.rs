@@ -11,10 +11,13 @@
 //! | 1008 | 413 | the body is too large |
 //! | 1009 | 503 | the server cannot do it now |
 //! | 1010 | 400 | another system's to do |
+//! | 1011 | 404 | no such token |
+//! | 100 | 403 | a good token without the permission |
 //! | 7000, 10405 | 404, 405 | no such path, not with this method |
+//! | 10429 | 429 | too many wrong credentials from one address |
 //! | 10000 | 401, 403 | no token; another token or account than this server's |
 //! | 10004 … 10008 | 409, 400, 404 | buckets and objects, as R2 numbers them |
-//! | 40401 | 404 | the bucket has no catalog |
+//! | 40401, 40402 | 404 | the bucket has no catalog, the catalog no such namespace |
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -109,6 +112,9 @@ fn missing(kind: Kind) -> ApiError {
         Kind::Stream => (1016, "Stream does not exist"),
         Kind::Bucket => (10006, "The specified bucket does not exist."),
         Kind::Object => (10007, "The specified key does not exist."),
+        Kind::Token => (1011, "Token does not exist"),
+        Kind::Namespace => (40402, "The catalog has no such namespace"),
+        Kind::Catalog => (40401, "The bucket has no catalog"),
     };
     ApiError::new(StatusCode::NOT_FOUND, code, message)
 }
@@ -123,6 +129,11 @@ impl IntoResponse for ApiError {
         match self.status {
             StatusCode::SERVICE_UNAVAILABLE => {
                 headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            }
+            StatusCode::TOO_MANY_REQUESTS => {
+                let seconds = crate::guesses::RETRY_AFTER_SECONDS;
+                headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+                headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));

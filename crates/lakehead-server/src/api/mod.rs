@@ -13,6 +13,7 @@ mod account;
 mod auth;
 mod body;
 mod buckets;
+mod catalogs;
 mod envelope;
 mod error;
 mod legacy;
@@ -23,6 +24,7 @@ mod query;
 mod router;
 mod sinks;
 mod streams;
+mod tokens;
 
 #[cfg(test)]
 mod tests;
@@ -30,9 +32,9 @@ mod tests;
 use std::fmt;
 use std::sync::Arc;
 
-use lakehead_meta::Identity;
 use lakehead_model::StreamId;
 
+use crate::access::Access;
 use crate::control::{self, Control};
 
 pub use error::ApiError;
@@ -47,7 +49,7 @@ pub struct Api {
     /// The rules.
     pub control: Arc<Control>,
     /// Who may call.
-    pub identity: Arc<Identity>,
+    pub access: Arc<Access>,
     /// The URL at which a stream takes records.
     pub endpoint: Arc<dyn Fn(StreamId) -> String + Send + Sync>,
 }

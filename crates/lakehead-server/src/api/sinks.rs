@@ -2,8 +2,9 @@
 
 use axum::extract::State;
 use lakehead_model::resource::{
-    Credentials, DEFAULT_TIME_PATTERN, FileNaming, FilesConfig, JsonCompression, JsonFormat, NamingStrategy,
-    ParquetCompression, ParquetFormat, RollingPolicy, Sink, SinkFormat,
+    Credentials, DEFAULT_TIME_PATTERN, FileNaming, FilesConfig, JsonCompression, JsonFormat, KeyPair,
+    NamingStrategy, ParquetCompression, ParquetFormat, RollingPolicy, Sink, SinkConfig, SinkFormat,
+    TableConfig,
 };
 use lakehead_model::{Invalid, Schema, limits};
 use serde_json::{Value, json};
@@ -16,6 +17,8 @@ use super::query::Params;
 use super::streams::{json_format, json_format_to_json, report};
 use crate::control::NewSink;
 
+/// Of a table whose sink names none.
+const NAMESPACE_DEFAULT: &str = "default";
 /// What a row group holds when nobody says otherwise.
 const ROW_GROUP_BYTES_DEFAULT: u64 = 128 << 20;
 
@@ -44,17 +47,41 @@ fn to_json(sink: &Sink) -> Value {
     json!({
         "id": sink.id,
         "name": sink.name,
-        "type": "r2",
+        "type": sink_type_name(&sink.config),
         "version": sink.version,
         "format": format_to_json(&sink.format),
         "schema": sink.schema,
-        "config": config_to_json(&sink.config),
+        "config": match &sink.config {
+            SinkConfig::Files(files) => files_to_json(files),
+            SinkConfig::Table(table) => table_to_json(table),
+        },
         "created_at": sink.created_at.to_rfc3339(),
         "modified_at": sink.modified_at.to_rfc3339(),
     })
 }
 
-fn config_to_json(config: &FilesConfig) -> Value {
+fn sink_type_name(config: &SinkConfig) -> &'static str {
+    match config {
+        SinkConfig::Files(_) => "r2",
+        SinkConfig::Table(_) => "r2_data_catalog",
+    }
+}
+
+fn table_to_json(config: &TableConfig) -> Value {
+    let policy = &config.rolling_policy;
+    let mut out = json!({
+        "account_id": config.account_id,
+        "bucket": config.bucket,
+        "namespace": config.namespace,
+        "table_name": config.table_name,
+        "rolling_policy": policy,
+    });
+    out["rolling_policy"]["interval_seconds"] =
+        policy.interval_seconds.unwrap_or(limits::ROLL_INTERVAL_SECONDS_DEFAULT).into();
+    out
+}
+
+fn files_to_json(config: &FilesConfig) -> Value {
     let policy = &config.rolling_policy;
     let mut out = json!({
         "account_id": config.account_id,
@@ -102,17 +129,19 @@ fn new_sink(body: &Object<'_>) -> Result<NewSink, Invalid> {
         "type",
         &[("r2", SinkType::Files), ("r2_data_catalog", SinkType::Table), ("basin_catalog", SinkType::Table)],
     )?;
-    if sink_type == Some(SinkType::Table) {
-        let reason = "catalog sinks are not supported yet; a sink of type `r2` writes Parquet or JSON files";
-        return Err(body.refuse("type", reason));
-    }
     let config = body
         .object("config")?
         .ok_or_else(|| body.refuse("config", "is missing; an object with `bucket` is needed"))?;
     Ok(NewSink {
         name,
-        credentials: config.object("credentials")?.map(|o| credentials(&o)).transpose()?,
-        config: files_config(&config)?,
+        credentials: match sink_type {
+            Some(SinkType::Table) => Some(Credentials::Token(config.needed_secret("token")?)),
+            _ => config.object("credentials")?.map(|o| credentials(&o)).transpose()?,
+        },
+        config: match sink_type {
+            Some(SinkType::Table) => SinkConfig::Table(table_config(&config)?),
+            _ => SinkConfig::Files(files_config(&config)?),
+        },
         format: body
             .object("format")?
             .map_or(Ok(SinkFormat::Parquet(ParquetFormat::default())), |o| sink_format(&o))?,
@@ -120,18 +149,17 @@ fn new_sink(body: &Object<'_>) -> Result<NewSink, Invalid> {
     })
 }
 
-fn credentials(object: &Object<'_>) -> Result<Credentials, Invalid> {
-    Ok(Credentials {
+pub(super) fn credentials(object: &Object<'_>) -> Result<Credentials, Invalid> {
+    Ok(Credentials::Keys(KeyPair {
         access_key_id: object.needed_secret("access_key_id")?,
         secret_access_key: object.needed_secret("secret_access_key")?,
-    })
+    }))
 }
 
 fn files_config(config: &Object<'_>) -> Result<FilesConfig, Invalid> {
     let owned = |text: Option<&str>| text.map(str::to_owned);
     let partitioning = config.object("partitioning")?;
     let naming = config.object("file_naming")?;
-    let rolling = config.object("rolling_policy")?;
     Ok(FilesConfig {
         account_id: config.text("account_id")?.unwrap_or_default().to_owned(),
         bucket: config.needed_text("bucket")?.to_owned(),
@@ -148,15 +176,28 @@ fn files_config(config: &Object<'_>) -> Result<FilesConfig, Invalid> {
                 strategy: strategy(&n)?,
             },
         },
-        rolling_policy: match rolling {
-            None => RollingPolicy::default(),
-            Some(r) => RollingPolicy {
-                file_size_bytes: r.count("file_size_bytes")?,
-                interval_seconds: r.count("interval_seconds")?,
-                inactivity_seconds: r.count("inactivity_seconds")?,
-            },
-        },
+        rolling_policy: rolling_policy(config)?,
         jurisdiction: owned(config.text("jurisdiction")?),
+    })
+}
+
+fn table_config(config: &Object<'_>) -> Result<TableConfig, Invalid> {
+    Ok(TableConfig {
+        account_id: config.text("account_id")?.unwrap_or_default().to_owned(),
+        bucket: config.needed_text("bucket")?.to_owned(),
+        namespace: config.text("namespace")?.unwrap_or(NAMESPACE_DEFAULT).to_owned(),
+        table_name: config.needed_text("table_name")?.to_owned(),
+        rolling_policy: rolling_policy(config)?,
+    })
+}
+
+fn rolling_policy(config: &Object<'_>) -> Result<RollingPolicy, Invalid> {
+    let Some(policy) = config.object("rolling_policy")? else { return Ok(RollingPolicy::default()) };
+    Ok(RollingPolicy {
+        file_size_bytes: policy.count("file_size_bytes")?,
+        interval_seconds: policy.count("interval_seconds")?,
+        inactivity_seconds: policy.count("inactivity_seconds")?,
+        batch: None,
     })
 }
 

@@ -28,7 +28,9 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use self::metered::{Meter, Metered};
 use super::Begun;
 use super::capnweb::{self, Failure, Session, Step};
+use crate::access::Peer;
 use crate::front::Front;
+use crate::ingest::Sender;
 
 /// A request's worth of records, and what the wire adds to it.
 pub(super) const MESSAGE_BYTES_MAX: usize = REQUEST_BYTES_MAX + (1 << 20);
@@ -58,7 +60,12 @@ impl Ending {
 }
 
 /// Serves a session until its end, or until `closing` is done: the call that is under way is answered.
-pub(crate) async fn serve(begun: Begun, front: Arc<Front>, closing: Pin<&mut impl Future<Output = ()>>) {
+pub(crate) async fn serve(
+    begun: Begun,
+    peer: Peer,
+    front: Arc<Front>,
+    closing: Pin<&mut impl Future<Output = ()>>,
+) {
     let upgraded = match begun.upgrade.clone().await {
         Ok(upgraded) => TokioIo::new(upgraded),
         Err(error) => {
@@ -74,8 +81,10 @@ pub(crate) async fn serve(begun: Begun, front: Arc<Front>, closing: Pin<&mut imp
         .read_buffer_size(BUFFER_BYTES)
         .write_buffer_size(0);
     let mut socket = WebSocketStream::from_raw_socket(metered, Role::Server, Some(limits)).await;
-    let ending = match front.ingest.admit_binding(&begun.stream, begun.authorization()) {
-        Ok(_) => talk(&mut socket, &meter, &begun, &front, closing).await,
+    let authorization = begun.authorization.as_deref().map(str::as_bytes);
+    let sender = Sender { stream: &begun.stream, authorization, peer };
+    let ending = match front.ingest.admit_binding(&sender) {
+        Ok(_) => talk(&mut socket, &meter, &sender, &front, closing).await,
         Err(refusal) => Some(Ending::new(CloseCode::Policy, refusal.reason())),
     };
     if let Some(ending) = ending {
@@ -83,17 +92,11 @@ pub(crate) async fn serve(begun: Begun, front: Arc<Front>, closing: Pin<&mut imp
     }
 }
 
-impl Begun {
-    fn authorization(&self) -> Option<&[u8]> {
-        self.authorization.as_deref().map(str::as_bytes)
-    }
-}
-
 /// Until either side has had enough. `None`: there is nobody left to be told why.
 async fn talk(
     socket: &mut Socket,
     meter: &Meter,
-    begun: &Begun,
+    sender: &Sender<'_>,
     front: &Front,
     mut closing: Pin<&mut impl Future<Output = ()>>,
 ) -> Option<Ending> {
@@ -130,8 +133,7 @@ async fn talk(
                 Step::Send { call, records } => {
                     // The text is not needed while the log syncs.
                     drop(text);
-                    let stored =
-                        front.ingest.accept_binding(&begun.stream, begun.authorization(), records).await;
+                    let stored = front.ingest.accept_binding(sender, records).await;
                     let outcome = stored.map(|_| ()).map_err(|refusal| Failure::error(refusal.reason()));
                     if let Some(frame) = session.finish(call, outcome) {
                         write(socket, Message::text(frame)).await?;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 
-use lakehead_meta::Change;
+use lakehead_meta::{Catalog, Change};
 use lakehead_model::resource::Bucket;
 use lakehead_model::{Timestamp, name};
 
@@ -103,11 +103,33 @@ impl Control {
             location: new.location,
             storage_class: new.storage_class,
             jurisdiction: new.jurisdiction,
+            catalog: None,
             created_at: self.parts.clock.now(),
         };
         self.commit(&catalog, &[Change::PutBucket(bucket.clone())])?;
         tracing::info!(bucket = bucket.name, "bucket created");
         Ok(Arc::new(bucket))
+    }
+
+    /// What makes the bucket a sink writes to, unless it is there.
+    pub(super) fn bucket_for(
+        &self,
+        catalog: &Catalog,
+        name: &str,
+        jurisdiction: Option<&str>,
+    ) -> Result<Option<Change>, Error> {
+        if catalog.buckets.contains_key(name) {
+            return Ok(None);
+        }
+        self.parts.buckets.create(name)?;
+        Ok(Some(Change::PutBucket(Bucket {
+            name: name.to_owned(),
+            location: None,
+            storage_class: None,
+            jurisdiction: jurisdiction.map(str::to_owned),
+            catalog: None,
+            created_at: self.parts.clock.now(),
+        })))
     }
 
     /// All buckets whose name holds `part`, by name: those that were made and those of the configuration.
@@ -179,5 +201,12 @@ impl Control {
 
 /// The configuration says nothing about a bucket but where it is.
 fn configured_bucket(name: String) -> Bucket {
-    Bucket { name, location: None, storage_class: None, jurisdiction: None, created_at: Timestamp(0) }
+    Bucket {
+        name,
+        location: None,
+        storage_class: None,
+        jurisdiction: None,
+        catalog: None,
+        created_at: Timestamp(0),
+    }
 }

@@ -15,6 +15,9 @@ pub enum Kind {
     Pipeline,
     Bucket,
     Object,
+    Token,
+    Catalog,
+    Namespace,
 }
 
 impl fmt::Display for Kind {
@@ -25,6 +28,9 @@ impl fmt::Display for Kind {
             Kind::Pipeline => "pipeline",
             Kind::Bucket => "bucket",
             Kind::Object => "object",
+            Kind::Token => "token",
+            Kind::Catalog => "catalog",
+            Kind::Namespace => "namespace",
         })
     }
 }
@@ -96,6 +102,9 @@ impl From<lakehead_meta::Error> for Error {
     fn from(error: lakehead_meta::Error) -> Self {
         match error.kind() {
             lakehead_meta::ErrorKind::Conflict => Error::Conflict,
+            lakehead_meta::ErrorKind::Limit => {
+                Error::TooMany { kind: Kind::Token, max: lakehead_model::limits::TOKENS_MAX }
+            }
             _ => Error::Unavailable(error.to_string()),
         }
     }

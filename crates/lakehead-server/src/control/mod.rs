@@ -12,13 +12,17 @@
 //! **Order:** one mutation at a time; each is one change of the store at the revision it was decided on.
 
 pub mod buckets;
+mod catalogs;
+mod cors;
 mod error;
+mod legacy;
 mod local_buckets;
 mod pipelines;
 mod seams;
 pub mod sink_rules;
 mod sinks;
 mod streams;
+mod tokens;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,7 +35,9 @@ use lakehead_model::{Clock, Invalid, Random, limits, name};
 use parking_lot::{Mutex, MutexGuard};
 
 pub use buckets::{BucketStore, LocalBuckets, NewBucket, Object, Usage};
+pub use catalogs::{CatalogView, MaintenancePatch};
 pub use error::{Error, Kind};
+pub use legacy::LegacySettings;
 pub use pipelines::{PipelineView, TableView};
 pub use seams::{
     Counters, PipelineState, PipelineStatus, PipelineStatuses, SqlCompiler, SqlRefusal, StatementRef,

@@ -1,8 +1,8 @@
 //! What the configuration of a file sink must satisfy beyond what the sink itself needs (`lakehead_sink::validate`: keys stay
 //! below their prefix, patterns can be printed, intervals have their minimum).
 
-use lakehead_model::resource::{FilesConfig, SinkFormat};
-use lakehead_model::{Invalid, name};
+use lakehead_model::resource::{FilesConfig, SinkFormat, TableConfig};
+use lakehead_model::{Invalid, limits, name};
 
 /// Largest row group; it is buffered in memory.
 const ROW_GROUP_BYTES_MAX: u64 = 4 << 30;
@@ -36,6 +36,32 @@ pub fn check(config: &FilesConfig, format: &SinkFormat) -> Result<(), Invalid> {
             Err(Invalid::new("format.row_group_bytes", reason))
         }
         _ => Ok(()),
+    }
+}
+
+/// The same for a table. Its names are what Cloudflare's catalog takes: letters, digits and underscores; nested namespaces
+/// have dots between them.
+///
+/// # Errors
+/// [`Invalid`] with the path of the field in the request body.
+pub fn check_table(config: &TableConfig, format: &SinkFormat) -> Result<(), Invalid> {
+    name::check_bucket("config.bucket", &config.bucket)?;
+    name::check("config.table_name", &config.table_name)?;
+    for part in config.namespace.split('.') {
+        name::check("config.namespace", part)?;
+    }
+    let policy = &config.rolling_policy;
+    if let Some(n) = policy.interval_seconds.filter(|n| *n < limits::TABLE_ROLL_INTERVAL_SECONDS_MIN) {
+        let reason = format!("is {n}; at least {} is needed", limits::TABLE_ROLL_INTERVAL_SECONDS_MIN);
+        return Err(Invalid::new("config.rolling_policy.interval_seconds", reason));
+    }
+    check_seconds("config.rolling_policy.interval_seconds", policy.interval_seconds)?;
+    check_seconds("config.rolling_policy.inactivity_seconds", policy.inactivity_seconds)?;
+    match format {
+        SinkFormat::Parquet(_) => Ok(()),
+        SinkFormat::Json(_) => {
+            Err(Invalid::new("format.type", "is \"json\"; the files of a table are \"parquet\""))
+        }
     }
 }
 

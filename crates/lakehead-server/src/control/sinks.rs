@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lakehead_meta::{Catalog, Change};
 use lakehead_model::SinkId;
-use lakehead_model::resource::{Bucket, Credentials, FilesConfig, Sink, SinkFormat, Table};
+use lakehead_model::resource::{Credentials, Sink, SinkConfig, SinkFormat, Table};
 
 use super::streams::used_by;
 use super::{Control, Deleted, Error, Filter, Kind, check_new, invalid, name_matches, parse_id, sink_rules};
@@ -15,12 +15,12 @@ pub struct NewSink {
     /// Unique among sinks.
     pub name: String,
     /// An empty `account_id` means this account's.
-    pub config: FilesConfig,
+    pub config: SinkConfig,
     /// How files are written.
     pub format: SinkFormat,
     /// As given; the columns come from the query.
     pub schema: Option<serde_json::Value>,
-    /// For buckets that need a key pair.
+    /// Keys for buckets that need them; a token for a table.
     pub credentials: Option<Credentials>,
 }
 
@@ -31,30 +31,34 @@ impl Control {
     /// `Invalid`, `Exists`, `TooMany`, `Conflict`, `Unavailable`.
     pub fn create_sink(&self, new: NewSink) -> Result<Arc<Sink>, Error> {
         let mut config = new.config;
-        if config.account_id.is_empty() {
-            config.account_id.clone_from(&self.parts.account_id);
+        let account_id = match &mut config {
+            SinkConfig::Files(files) => &mut files.account_id,
+            SinkConfig::Table(table) => &mut table.account_id,
+        };
+        if account_id.is_empty() {
+            account_id.clone_from(&self.parts.account_id);
         }
-        if config.account_id != self.parts.account_id {
+        if *account_id != self.parts.account_id {
             return Err(invalid(
                 "config.account_id",
                 "is not this account; leave it out or repeat the account's id",
             ));
         }
-        sink_rules::check(&config, &new.format)?;
+        let jurisdiction = match &config {
+            SinkConfig::Files(files) => {
+                sink_rules::check(files, &new.format)?;
+                files.jurisdiction.as_deref()
+            }
+            SinkConfig::Table(table) => {
+                sink_rules::check_table(table, &new.format)?;
+                None
+            }
+        };
         let (_guard, catalog) = self.begin();
         check_new(Kind::Sink, &new.name, catalog.sinks.values().map(|s| s.name.as_str()))?;
         let now = self.parts.clock.now();
-        let mut changes = Vec::new();
-        if !catalog.buckets.contains_key(&config.bucket) {
-            self.parts.buckets.create(&config.bucket)?;
-            changes.push(Change::PutBucket(Bucket {
-                name: config.bucket.clone(),
-                location: None,
-                storage_class: None,
-                jurisdiction: config.jurisdiction.clone(),
-                created_at: now,
-            }));
-        }
+        let mut changes: Vec<_> =
+            self.bucket_for(&catalog, config.bucket(), jurisdiction)?.into_iter().collect();
         let sink = Sink {
             id: SinkId::random(&*self.parts.random),
             name: new.name,
@@ -67,7 +71,7 @@ impl Control {
         };
         changes.push(Change::PutSink { sink: sink.clone(), credentials: new.credentials });
         self.commit(&catalog, &changes)?;
-        tracing::info!(sink = %sink.id, name = sink.name, bucket = sink.config.bucket, "sink created");
+        tracing::info!(sink = %sink.id, name = sink.name, bucket = sink.config.bucket(), "sink created");
         Ok(Arc::new(sink))
     }
 

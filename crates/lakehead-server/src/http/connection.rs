@@ -23,6 +23,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use super::answer::Body;
 use super::plain::{PlainHead, Recognised, recognise};
 use super::rewound::Rewound;
+use crate::access::Peer;
 use crate::binding;
 use crate::front::Front;
 use crate::ingest::{Ingest, Refusal, Room, acknowledgement};
@@ -37,10 +38,15 @@ const WRITE_SECONDS_MAX: u64 = 30;
 const BUFFER_BYTES: usize = 16 << 10;
 
 /// Serves one connection until either side has had enough, or `closing` turns true: the request that has begun is answered.
-pub(super) async fn serve(socket: TcpStream, front: Arc<Front>, mut closing: watch::Receiver<bool>) {
+pub(super) async fn serve(
+    socket: TcpStream,
+    peer: Peer,
+    front: Arc<Front>,
+    mut closing: watch::Receiver<bool>,
+) {
     let mut closing = pin!(turned_on(&mut closing));
-    let outcome = match plain_requests(socket, &front.ingest, closing.as_mut()).await {
-        Ok(Some(rest)) => by_hyper(rest, front, closing).await,
+    let outcome = match plain_requests(socket, peer, &front.ingest, closing.as_mut()).await {
+        Ok(Some(rest)) => by_hyper(rest, peer, front, closing).await,
         Ok(None) => return,
         Err(error) => Err(error.into()),
     };
@@ -57,6 +63,7 @@ pub(super) async fn turned_on(flag: &mut watch::Receiver<bool>) {
 /// Answers plain requests. Returns what is left for hyper, or nothing when the connection is over.
 async fn plain_requests(
     mut socket: TcpStream,
+    peer: Peer,
     ingest: &Ingest,
     mut closing: Pin<&mut impl Future<Output = ()>>,
 ) -> io::Result<Option<Rewound>> {
@@ -80,7 +87,7 @@ async fn plain_requests(
             }
             _ => return Ok(Some(Rewound { first: buffer, socket })),
         };
-        let request = ingest.begin_plain(&head);
+        let request = ingest.begin_plain(&head, peer);
         let (head_bytes, length) = (head.head_bytes, head.content_length);
         let outcome = match request {
             Err(refusal) => Err(refusal),
@@ -237,6 +244,7 @@ async fn linger(socket: &mut TcpStream) {
 
 async fn by_hyper(
     rest: Rewound,
+    peer: Peer,
     front: Arc<Front>,
     mut closing: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
@@ -245,7 +253,7 @@ async fn by_hyper(
     let service = service_fn(|request| {
         let (front, begun) = (Arc::clone(&front), Arc::clone(&begun));
         async move {
-            let mut response = front.handle(request).await;
+            let mut response = front.handle(request, peer).await;
             *begun.lock() = response.extensions_mut().remove();
             Ok::<_, std::convert::Infallible>(response)
         }
@@ -262,7 +270,7 @@ async fn by_hyper(
             ended?;
             let begun = begun.lock().take();
             if let Some(begun) = begun {
-                binding::serve(begun, Arc::clone(&front), closing).await;
+                binding::serve(begun, peer, Arc::clone(&front), closing).await;
             }
             return Ok(());
         }

@@ -3,11 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::sync::{Semaphore, watch};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 
 use super::connection::{self, turned_on};
+use crate::access::Peer;
 use crate::front::Front;
 
 /// Serves until `closing` turns true, then lets requests that have begun finish and returns.
@@ -25,7 +26,7 @@ pub async fn serve(
             accepted = accept(&listener, &permits) => accepted,
             () = turned_on(&mut closing) => break,
         };
-        let (permit, socket) = match accepted {
+        let (permit, socket, peer) = match accepted {
             Ok(Some(accepted)) => accepted,
             Ok(None) => break,
             Err(error) => {
@@ -38,7 +39,7 @@ pub async fn serve(
         let _ = socket.set_nodelay(true);
         let (front, closing) = (Arc::clone(&front), closing.clone());
         connections.spawn(async move {
-            connection::serve(socket, front, closing).await;
+            connection::serve(socket, peer, front, closing).await;
             drop(permit);
         });
     }
@@ -49,8 +50,8 @@ pub async fn serve(
 async fn accept(
     listener: &TcpListener,
     permits: &Arc<Semaphore>,
-) -> std::io::Result<Option<(tokio::sync::OwnedSemaphorePermit, tokio::net::TcpStream)>> {
+) -> std::io::Result<Option<(OwnedSemaphorePermit, TcpStream, Peer)>> {
     let Ok(permit) = Arc::clone(permits).acquire_owned().await else { return Ok(None) };
-    let (socket, _) = listener.accept().await?;
-    Ok(Some((permit, socket)))
+    let (socket, address) = listener.accept().await?;
+    Ok(Some((permit, socket, Peer(address.ip()))))
 }

@@ -9,30 +9,37 @@ use lakehead_model::limits::REQUEST_BYTES_MAX;
 use super::endpoints::Endpoint;
 use super::inflate::Encoding;
 use super::{Ingest, Refusal, Shape};
+use crate::access::Peer;
+
+/// Who is at the other end: what it claims and where it is.
+pub(crate) struct Sender<'s> {
+    /// The stream's id; not checked.
+    pub(crate) stream: &'s str,
+    /// As the header of a request.
+    pub(crate) authorization: Option<&'s [u8]>,
+    pub(crate) peer: Peer,
+}
 
 impl Ingest {
-    /// Whether the stream `target` takes records from this binding. `authorization` is as in the header of a request.
-    pub(crate) fn admit_binding(
-        &self,
-        target: &str,
-        authorization: Option<&[u8]>,
-    ) -> Result<Arc<Endpoint>, Refusal> {
-        let id: StreamId = target.parse().map_err(|_| Refusal::NoSuchBinding)?;
-        let endpoint = self.endpoints.get(id).filter(|e| e.worker_binding).ok_or(Refusal::NoSuchBinding)?;
-        self.admit(&endpoint, authorization)?;
-        Ok(endpoint)
+    /// Whether the stream takes records from this sender.
+    pub(crate) fn admit_binding(&self, sender: &Sender<'_>) -> Result<Arc<Endpoint>, Refusal> {
+        let id = sender.stream.parse::<StreamId>().ok();
+        let endpoint = id.and_then(|id| self.endpoints.get(id)).filter(|e| e.worker_binding);
+        self.admit(endpoint, sender.authorization, sender.peer).map_err(|refusal| match refusal {
+            Refusal::NoSuchStream => Refusal::NoSuchBinding,
+            other => other,
+        })
     }
 
     /// Stores `records`, a JSON array, as one request; their number, when they are synced. The stream and the right to send are
     /// looked up again: both may have changed since the session began.
     pub(crate) async fn accept_binding(
         &self,
-        target: &str,
-        authorization: Option<&[u8]>,
+        sender: &Sender<'_>,
         records: Vec<u8>,
     ) -> Result<usize, Refusal> {
         let began = self.clock.monotonic();
-        let stored = self.store_binding(target, authorization, records).await;
+        let stored = self.store_binding(sender, records).await;
         match &stored {
             Ok(_) => self.note_accepted(began),
             Err(refusal) => {
@@ -42,13 +49,8 @@ impl Ingest {
         stored
     }
 
-    async fn store_binding(
-        &self,
-        target: &str,
-        authorization: Option<&[u8]>,
-        records: Vec<u8>,
-    ) -> Result<usize, Refusal> {
-        let endpoint = self.admit_binding(target, authorization)?;
+    async fn store_binding(&self, sender: &Sender<'_>, records: Vec<u8>) -> Result<usize, Refusal> {
+        let endpoint = self.admit_binding(sender)?;
         if records.len() > REQUEST_BYTES_MAX {
             return Err(Refusal::TooLarge(format!(
                 "the records have {} bytes of JSON; one send() takes at most {REQUEST_BYTES_MAX}",

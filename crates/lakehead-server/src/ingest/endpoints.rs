@@ -52,7 +52,7 @@ impl Endpoints {
         let mut known = self.known.write();
         known.revision = Some(catalog.revision);
         known.by_id =
-            catalog.streams.values().map(|stream| (stream.id, Arc::new(self.endpoint(stream)))).collect();
+            catalog.all_streams().map(|stream| (stream.id, Arc::new(self.endpoint(stream)))).collect();
         known.by_id.get(&id).cloned()
     }
 

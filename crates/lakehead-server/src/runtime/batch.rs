@@ -2,9 +2,9 @@
 
 use lakehead_decode::{Decoder, Reject};
 use lakehead_log::Frame;
+use lakehead_model::resource::BatchHints;
 use lakehead_model::{Position, Timestamp};
 
-/// A batch is handed on when it has this many rows or bytes, whichever comes first.
 const ROWS_MAX: usize = 16 << 10;
 const BYTES_MAX: usize = 2 << 20;
 
@@ -17,6 +17,14 @@ pub(super) struct Batch {
     /// The sink's partition of these records.
     pub(super) partition: Option<std::sync::Arc<str>>,
     pieces: Vec<Piece>,
+    bytes: usize,
+    limits: Limits,
+}
+
+/// A batch is handed on when it has this many rows or bytes, whichever comes first.
+#[derive(Debug, Clone, Copy)]
+struct Limits {
+    rows: usize,
     bytes: usize,
 }
 
@@ -36,8 +44,16 @@ pub(super) struct Origin<'a> {
 }
 
 impl Batch {
-    pub(super) fn new(decoder: Decoder) -> Self {
-        Batch { decoder, partition: None, pieces: Vec::new(), bytes: 0 }
+    /// Never larger than a file may become by `hints`.
+    pub(super) fn new(decoder: Decoder, hints: Option<BatchHints>) -> Self {
+        let least = |max: usize, hint: Option<u64>| {
+            hint.map_or(max, |hint| usize::try_from(hint).unwrap_or(max).clamp(1, max))
+        };
+        let limits = Limits {
+            rows: least(ROWS_MAX, hints.map(|h| h.rows_max)),
+            bytes: least(BYTES_MAX, hints.map(|h| h.bytes_max)),
+        };
+        Batch { decoder, partition: None, pieces: Vec::new(), bytes: 0, limits }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -50,7 +66,7 @@ impl Batch {
     }
 
     pub(super) fn is_full(&self) -> bool {
-        self.rows() >= ROWS_MAX || self.bytes >= BYTES_MAX
+        self.rows() >= self.limits.rows || self.bytes >= self.limits.bytes
     }
 
     /// Decodes records of `frame` from its `first_record`th until the batch is full or the frame ends. Returns the index of

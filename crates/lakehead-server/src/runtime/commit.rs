@@ -20,6 +20,8 @@ use super::flow::{Flow, FlowError, Order, Shared, Task};
 #[derive(Debug, Serialize, Deserialize)]
 struct Intent {
     next: FlowState,
+    /// Where the files go, whatever the sink says by the time the intent is completed.
+    bucket: String,
     files: Vec<StagedFile>,
     letters: Option<StagedLetters>,
 }
@@ -49,7 +51,8 @@ impl Flow<'_> {
         if prepared.files.is_empty() && letters.is_none() {
             shared.store.record_commit(task.key, self.state.committed, &next)?;
         } else {
-            let intent = Intent { next, files: prepared.files, letters };
+            let bucket = task.files.bucket.clone();
+            let intent = Intent { next, bucket, files: prepared.files, letters };
             let text = serde_json::to_vec(&intent).map_err(|e| FlowError::new(format!("intent: {e}")))?;
             shared.store.record_intent(task.key, self.state.committed, &text)?;
             shared.complete(task, &self.state, &intent, &self.publisher, &self.letters, &self.order)?;
@@ -76,7 +79,7 @@ impl Shared {
     pub(super) fn resume(
         &self,
         task: &Task,
-        publisher: &Publisher,
+        publisher: impl Fn(&str) -> Result<Publisher, FlowError>,
         letters: &mut DeadLetters,
         order: &watch::Receiver<Order>,
     ) -> Result<FlowState, FlowError> {
@@ -90,7 +93,7 @@ impl Shared {
         };
         let intent: Intent =
             serde_json::from_slice(&text).map_err(|e| FlowError::new(format!("stored intent: {e}")))?;
-        self.complete(task, &record.state, &intent, publisher, letters, order)?;
+        self.complete(task, &record.state, &intent, &publisher(&intent.bucket)?, letters, order)?;
         letters.reset()?;
         self.progress.committed(task.key, intent.next);
         tracing::info!(flow = %task.key, committed = %intent.next.committed, "completed a commit that was under way");

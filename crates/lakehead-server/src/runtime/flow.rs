@@ -8,7 +8,7 @@ use lakehead_decode::Decoder;
 use lakehead_disk::Disk;
 use lakehead_log::{Frame, LocalLog, Reader};
 use lakehead_meta::{FlowKey, FlowState, Store};
-use lakehead_model::resource::{Sink, Stream};
+use lakehead_model::resource::{Credentials, FilesConfig, Sink, Stream};
 use lakehead_model::{Clock, Partition, Position, Timestamp};
 use lakehead_sink::{
     Bucket, MemoryBudget, Publisher, Roll, Seams as SinkSeams, Uploads, Writer, WriterSettings,
@@ -57,6 +57,7 @@ pub(super) struct Task {
     pub(super) pipeline: String,
     pub(super) stream: Arc<Stream>,
     pub(super) sink: Arc<Sink>,
+    pub(super) files: FilesConfig,
     pub(super) statement: Statement,
 }
 
@@ -141,14 +142,19 @@ impl<'a> Flow<'a> {
         order: watch::Receiver<Order>,
     ) -> Result<Self, FlowError> {
         let partition = Partition::first(task.stream.id);
-        let credentials = shared.store.sink_credentials(task.sink.id)?;
-        let bucket =
-            shared.storage.locate(&task.sink.config.bucket, credentials.as_ref()).map_err(FlowError::new)?;
+        let keys = shared.store.sink_credentials(task.sink.id)?.and_then(|given| match given {
+            Credentials::Keys(keys) => Some(keys),
+            Credentials::Token(_) => None,
+        });
         let staging_dir = shared.staging_dir(task.key);
-        let publisher = shared.publisher(bucket, &staging_dir)?;
+        let publisher = |bucket: &str| {
+            let place = shared.storage.locate(bucket, keys.as_ref()).map_err(FlowError::new)?;
+            shared.publisher(place, &staging_dir)
+        };
         let mut letters =
             DeadLetters::new(&shared.data_dir.join("dead_letters"), task.key, Arc::clone(&shared.disk));
-        let state = shared.resume(task, &publisher, &mut letters, &order)?;
+        let state = shared.resume(task, publisher, &mut letters, &order)?;
+        let publisher = publisher(&task.files.bucket)?;
         let tail = shared.log.tail(partition);
         if state.committed > tail {
             // Reading on from there would pass over the next records of the stream without a word.
@@ -160,7 +166,7 @@ impl<'a> Flow<'a> {
         lakehead_sink::clean_staging(shared.disk.as_ref(), &staging_dir, &[])?;
 
         let settings = WriterSettings {
-            config: task.sink.config.clone(),
+            config: task.files.clone(),
             format: task.sink.format.clone(),
             staging_dir,
             flow: task.key.to_string(),
@@ -172,7 +178,7 @@ impl<'a> Flow<'a> {
         Ok(Flow {
             reader: shared.log.reader(partition, state.committed),
             tail: shared.log.watch_tail(partition).ok_or_else(|| FlowError::new("log: too many streams"))?,
-            batch: Batch::new(decoder),
+            batch: Batch::new(decoder, task.files.rolling_policy.batch),
             last_commit: shared.clock.monotonic(),
             cursor: state.committed,
             filtered: 0,
@@ -233,10 +239,14 @@ impl<'a> Flow<'a> {
         for frame in &read.frames {
             self.add(frame)?;
         }
-        for lost in read.lost {
+        let lost = read.lost;
+        for lost in &lost {
             tracing::error!(flow = %self.task.key, from = %lost.start, to = %lost.end, "records cannot be read any more");
-            self.lost += lost.end.since(lost.start.max(self.state.committed));
-            self.cursor = self.cursor.max(lost.end);
+        }
+        // A loss before a frame was counted with the frame.
+        if let Some(end) = lost.last().map(|lost| lost.end) {
+            self.lost += end.since(self.cursor);
+            self.cursor = self.cursor.max(end);
         }
         Ok(false)
     }
@@ -251,6 +261,9 @@ impl<'a> Flow<'a> {
             }
         }
         self.shared.progress.reading(self.task.key, frame.ingest_time);
+        // What the frames do not cover cannot be read any more. Counted here, before anything behind it can be committed.
+        self.lost += frame.first.since(self.cursor);
+        self.cursor = self.cursor.max(frame.first);
         // A reader that begins inside a frame gets the whole frame.
         let mut next = usize::try_from(self.cursor.since(frame.first)).unwrap_or(usize::MAX);
         while next < frame.records.len() {
@@ -264,6 +277,9 @@ impl<'a> Flow<'a> {
             self.cursor = frame.first.plus(next as u64);
             if self.batch.is_full() {
                 self.hand_on()?;
+                if matches!(self.writer.must_roll(), Some(Roll::Rows | Roll::Size)) {
+                    self.commit()?;
+                }
             }
         }
         Ok(())

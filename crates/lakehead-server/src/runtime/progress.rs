@@ -45,10 +45,10 @@ impl Progress {
     /// not every flow is entered keeps everything; one that no pipeline reads is kept by age alone.
     pub(super) fn settle(&self, catalog: &Catalog, is_entered: impl Fn(&Pipeline) -> bool) {
         let flows = self.flows.lock();
-        for stream in catalog.streams.keys() {
-            let partition = Partition::first(*stream);
+        for stream in catalog.all_streams().map(|s| s.id) {
+            let partition = Partition::first(stream);
             let mut passed = flows.values().filter(|r| r.partition == partition).map(|r| r.state.committed);
-            let readers = catalog.pipelines_using(Table::Stream(*stream));
+            let readers = catalog.pipelines_using(Table::Stream(stream));
             self.log.set_readers(partition, !readers.is_empty() || passed.clone().next().is_some());
             if readers.iter().all(|pipeline| is_entered(pipeline))
                 && let Some(first) = passed.next()

@@ -6,22 +6,7 @@ use lakehead_meta::FlowKey;
 use lakehead_model::PipelineId;
 use parking_lot::RwLock;
 
-use crate::control::Counters;
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum State {
-    Running,
-    Initializing,
-    /// It keeps trying; the reason says what to mend.
-    Failed,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PipelineStatus {
-    pub state: State,
-    /// Only with `Failed`.
-    pub failure_reason: Option<String>,
-}
+use crate::control::{Counters, PipelineState, PipelineStatus};
 
 /// The state of every flow, as last reported by it.
 #[derive(Debug, Default)]
@@ -34,13 +19,17 @@ impl Statuses {
     /// A pipeline is as well as its worst flow; one that no flow has reported for is initializing.
     pub fn of(&self, pipeline: PipelineId) -> PipelineStatus {
         let flows = self.flows.read();
-        let worst =
-            flows.iter().filter(|(key, _)| key.pipeline == pipeline).map(|(_, s)| s).max_by_key(|s| s.state);
-        worst.cloned().unwrap_or(PipelineStatus { state: State::Initializing, failure_reason: None })
+        let of_pipeline = flows.iter().filter(|(key, _)| key.pipeline == pipeline).map(|(_, s)| s);
+        let worst = of_pipeline.max_by_key(|s| match s.state {
+            PipelineState::Running => 0,
+            PipelineState::Initializing => 1,
+            PipelineState::Failed => 2,
+        });
+        PipelineStatus { counters: self.counters(pipeline), ..worst.cloned().unwrap_or_default() }
     }
 
     /// The pipeline's ledger, as of about a second ago.
-    pub fn counters(&self, pipeline: PipelineId) -> Option<Counters> {
+    fn counters(&self, pipeline: PipelineId) -> Option<Counters> {
         self.counters.read().get(&pipeline).copied()
     }
 
@@ -49,11 +38,18 @@ impl Statuses {
     }
 
     pub(super) fn running(&self, key: FlowKey) {
-        self.flows.write().insert(key, PipelineStatus { state: State::Running, failure_reason: None });
+        self.flows
+            .write()
+            .insert(key, PipelineStatus { state: PipelineState::Running, ..PipelineStatus::default() });
     }
 
     pub(super) fn failed(&self, key: FlowKey, reason: String) {
-        self.flows.write().insert(key, PipelineStatus { state: State::Failed, failure_reason: Some(reason) });
+        let status = PipelineStatus {
+            state: PipelineState::Failed,
+            failure_reason: Some(reason),
+            ..PipelineStatus::default()
+        };
+        self.flows.write().insert(key, status);
     }
 
     pub(super) fn forget(&self, key: FlowKey) {
@@ -62,6 +58,6 @@ impl Statuses {
 
     /// Flows that have failed.
     pub fn is_failing(&self, pipeline: PipelineId) -> bool {
-        self.of(pipeline).state == State::Failed
+        self.of(pipeline).state == PipelineState::Failed
     }
 }

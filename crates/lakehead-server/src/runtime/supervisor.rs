@@ -9,8 +9,8 @@ use lakehead_decode::arrow_schema;
 use lakehead_disk::Disk;
 use lakehead_log::LocalLog;
 use lakehead_meta::{Catalog, FlowKey, FlowState, Store};
-use lakehead_model::resource::{Pipeline, Table};
-use lakehead_model::{Clock, Partition, PipelineId, Position, Random};
+use lakehead_model::resource::{Pipeline, SinkConfig, Stream, Table};
+use lakehead_model::{Clock, Partition, PipelineId, Position, Random, SinkId, Timestamp};
 use lakehead_sink::{MemoryBudget, Uploads};
 use lakehead_transform::{Source, Statement};
 use tokio::runtime::Handle;
@@ -30,6 +30,8 @@ const RETRY_FIRST: Duration = Duration::from_millis(500);
 const RETRY_LAST: Duration = Duration::from_secs(30);
 /// How long flows may take to commit what they have read when the server stops.
 const FINISH_SECONDS_MAX: u64 = 15;
+const REPORT_EVERY: Duration = Duration::from_secs(1);
+const REAP_EVERY: Duration = Duration::from_millis(50);
 /// Threads of flows decode and encode with little recursion.
 const STACK_BYTES: usize = 8 << 20;
 
@@ -49,6 +51,8 @@ pub struct Runtime {
 }
 
 struct Running {
+    /// With the version its flow was started with.
+    sink: (SinkId, u64),
     order: watch::Sender<Order>,
     thread: JoinHandle<()>,
 }
@@ -57,7 +61,7 @@ struct Running {
 pub struct Supervisor {
     shared: Arc<Shared>,
     running: BTreeMap<FlowKey, Running>,
-    /// Pipelines whose flows were told to finish because they were deleted.
+    /// Flows told to finish, because their pipeline was deleted or their sink has changed. The latter are started again.
     leaving: HashMap<FlowKey, Running>,
 }
 
@@ -97,21 +101,22 @@ impl Supervisor {
             let logged = self.shared.log.partitions();
             let catalog = self.shared.store.catalog();
             for (partition, _) in logged {
-                if !catalog.streams.contains_key(&partition.stream) {
+                if catalog.any_stream(partition.stream).is_none() {
                     self.shared.log.forget(partition);
                 }
             }
+            self.reap(&catalog);
             self.follow(&catalog);
             let running = &self.running;
             let is_entered = |p: &Pipeline| running.keys().any(|k| k.pipeline == p.id);
             self.shared.progress.settle(&catalog, is_entered);
-            self.reap();
             self.report(&catalog);
+            let pause = if self.leaving.is_empty() { REPORT_EVERY } else { REAP_EVERY };
             let stopping = handle.block_on(async {
                 tokio::select! {
                     _ = stop.wait_for(|on| *on) => true,
                     _ = changes.changed() => false,
-                    () = tokio::time::sleep(Duration::from_secs(1)) => false,
+                    () = tokio::time::sleep(pause) => false,
                 }
             });
             if stopping {
@@ -122,16 +127,21 @@ impl Supervisor {
     }
 
     fn follow(&mut self, catalog: &Catalog) {
-        let gone: Vec<_> =
-            self.running.keys().filter(|k| !catalog.pipelines.contains_key(&k.pipeline)).copied().collect();
-        for key in gone {
+        let is_current = |key: &FlowKey, running: &Running| {
+            let (sink, version) = running.sink;
+            catalog.any_pipeline(key.pipeline).is_some()
+                && catalog.any_sink(sink).is_some_and(|s| s.version == version)
+        };
+        let outdated: Vec<_> =
+            self.running.iter().filter(|(key, r)| !is_current(key, r)).map(|(key, _)| *key).collect();
+        for key in outdated {
             if let Some(running) = self.running.remove(&key) {
                 let _ = running.order.send(Order::Finish);
                 self.leaving.insert(key, running);
             }
         }
-        for pipeline in catalog.pipelines.values() {
-            if self.running.keys().any(|k| k.pipeline == pipeline.id) {
+        for pipeline in catalog.all_pipelines() {
+            if self.running.keys().chain(self.leaving.keys()).any(|k| k.pipeline == pipeline.id) {
                 continue;
             }
             if let Err(FlowError { reason, .. }) = self.start(catalog, pipeline) {
@@ -142,26 +152,16 @@ impl Supervisor {
     }
 
     fn start(&mut self, catalog: &Catalog, pipeline: &Pipeline) -> Result<(), FlowError> {
-        let statements = compile(catalog, pipeline, self.shared.now())?;
-        let mut tasks = Vec::new();
-        for (index, statement) in statements.into_iter().enumerate() {
-            let missing = |name: &str| FlowError::new(format!("`{name}` does not exist any more"));
-            let stream = catalog.streams.values().find(|s| s.name == statement.stream);
-            let stream = Arc::clone(stream.ok_or_else(|| missing(&statement.stream))?);
-            let sink = catalog.sinks.values().find(|s| s.name == statement.sink);
-            let sink = Arc::clone(sink.ok_or_else(|| missing(&statement.sink))?);
-            let key = FlowKey { pipeline: pipeline.id, statement: u32::try_from(index).unwrap_or(u32::MAX) };
-            tasks.push(Task { key, pipeline: pipeline.name.clone(), stream, sink, statement });
-        }
+        let tasks = tasks(catalog, pipeline, self.shared.now())?;
         for task in tasks {
             self.enter(&task)?;
             let (order, orders) = watch::channel(Order::Run);
-            let (key, shared) = (task.key, Arc::clone(&self.shared));
+            let (key, sink, shared) = (task.key, (task.sink.id, task.sink.version), Arc::clone(&self.shared));
             let name = format!("flow-{}", task.pipeline);
             let body = move || keep_running(&shared, &task, &orders);
             let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body);
             let thread = thread.map_err(|e| FlowError::new(format!("no thread: {e}")))?;
-            self.running.insert(key, Running { order, thread });
+            self.running.insert(key, Running { sink, order, thread });
         }
         Ok(())
     }
@@ -182,12 +182,15 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes leave of flows whose pipeline is gone and whose thread has ended.
-    fn reap(&mut self) {
+    /// Takes leave of flows whose thread has ended. Of those whose pipeline is gone, nothing stays.
+    fn reap(&mut self, catalog: &Catalog) {
         let ended: Vec<_> =
             self.leaving.iter().filter(|(_, r)| r.thread.is_finished()).map(|(key, _)| *key).collect();
         for key in ended {
             self.leaving.remove(&key);
+            if catalog.any_pipeline(key.pipeline).is_some() {
+                continue;
+            }
             self.shared.progress.leave(key);
             self.shared.statuses.forget(key);
             if let Err(error) =
@@ -208,7 +211,7 @@ impl Supervisor {
         let metrics = &self.shared.metrics;
         let _together = metrics.together();
         let now = self.shared.clock.now();
-        for stream in catalog.streams.values() {
+        for stream in catalog.all_streams() {
             let partition = Partition::first(stream.id);
             metrics
                 .log_oldest_position
@@ -250,7 +253,7 @@ impl Supervisor {
         });
         self.shared.statuses.count(counters.collect());
         for (id, [accepted, delivered, filtered, dead_lettered, lost, in_flight, age]) in sums {
-            let Some(pipeline) = catalog.pipelines.get(&id) else { continue };
+            let Some(pipeline) = catalog.any_pipeline(id) else { continue };
             let label = &[pipeline.name.as_str()];
             metrics.pipeline_accepted.with_label_values(label).set(accepted);
             metrics.pipeline_delivered.with_label_values(label).set(delivered);
@@ -292,22 +295,38 @@ fn gauge(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// The pipeline's statements against the resources it names.
-fn compile(
-    catalog: &Catalog,
-    pipeline: &Pipeline,
-    now: lakehead_model::Timestamp,
-) -> Result<Vec<Statement>, FlowError> {
-    let named = |table: Table| pipeline.tables.iter().any(|t| t.table == table);
-    let sources: Vec<_> = catalog
-        .streams
-        .values()
-        .filter(|s| named(Table::Stream(s.id)))
-        .map(|s| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) })
-        .collect();
-    let sinks: Vec<_> =
-        catalog.sinks.values().filter(|s| named(Table::Sink(s.id))).map(|s| s.name.clone()).collect();
-    lakehead_transform::compile(&pipeline.sql, &sources, &sinks, now).map_err(|e| FlowError::new(e.message))
+/// A task for each statement of the pipeline, with the resources it names as they are now.
+fn tasks(catalog: &Catalog, pipeline: &Pipeline, now: Timestamp) -> Result<Vec<Task>, FlowError> {
+    let (mut streams, mut sinks) = (Vec::new(), Vec::new());
+    for named in &pipeline.tables {
+        match named.table {
+            Table::Stream(id) => streams.extend(catalog.any_stream(id).cloned()),
+            Table::Sink(id) => sinks.extend(catalog.any_sink(id).cloned()),
+        }
+    }
+    let source = |s: &Arc<Stream>| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
+    let sources: Vec<_> = streams.iter().map(source).collect();
+    let sink_names: Vec<_> = sinks.iter().map(|s| s.name.clone()).collect();
+    let statements = lakehead_transform::compile(&pipeline.sql, &sources, &sink_names, now)
+        .map_err(|e| FlowError::new(e.message))?;
+    let missing = |name: &str| FlowError::new(format!("`{name}` does not exist any more"));
+    let task = |(index, statement): (usize, Statement)| {
+        let stream = streams.iter().find(|s| s.name == statement.stream);
+        let sink = sinks.iter().find(|s| s.name == statement.sink);
+        let sink = Arc::clone(sink.ok_or_else(|| missing(&statement.sink))?);
+        let SinkConfig::Files(files) = sink.config.clone() else {
+            return Err(FlowError::new(format!("`{}` is a table, which cannot be written yet", sink.name)));
+        };
+        Ok(Task {
+            key: FlowKey { pipeline: pipeline.id, statement: u32::try_from(index).unwrap_or(u32::MAX) },
+            pipeline: pipeline.name.clone(),
+            stream: Arc::clone(stream.ok_or_else(|| missing(&statement.stream))?),
+            sink,
+            files,
+            statement,
+        })
+    };
+    statements.into_iter().enumerate().map(task).collect()
 }
 
 /// The life of a flow's thread: begin, run, and begin again after a failure.

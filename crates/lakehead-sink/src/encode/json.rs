@@ -21,7 +21,7 @@ use std::io::{self, Write};
 
 use arrow::array::RecordBatch;
 use flate2::Compression;
-use flate2::write::GzEncoder;
+use flate2::write::{GzEncoder, ZlibEncoder};
 use lakehead_model::resource::{JsonCompression, JsonFormat};
 
 use crate::Error;
@@ -40,12 +40,15 @@ pub(crate) struct JsonFile {
     lines: Vec<u8>,
     style: Style,
     unstructured: bool,
+    /// Bytes given to the target, before compression.
+    spilled_bytes: u64,
 }
 
 #[derive(Debug)]
 enum Target {
     Plain(Output),
     Gzip(Box<GzEncoder<Output>>),
+    Deflate(Box<ZlibEncoder<Output>>),
 }
 
 impl JsonFile {
@@ -53,6 +56,9 @@ impl JsonFile {
         let target = match format.compression.unwrap_or_default() {
             JsonCompression::Uncompressed => Target::Plain(output),
             JsonCompression::Gzip => Target::Gzip(Box::new(GzEncoder::new(output, Compression::fast()))),
+            JsonCompression::Deflate => {
+                Target::Deflate(Box::new(ZlibEncoder::new(output, Compression::fast())))
+            }
         };
         JsonFile {
             target,
@@ -62,6 +68,7 @@ impl JsonFile {
                 timestamps: format.timestamp_format.unwrap_or_default(),
             },
             unstructured: format.unstructured,
+            spilled_bytes: 0,
         }
     }
 
@@ -94,16 +101,22 @@ impl JsonFile {
         self.target
             .write_all(&self.lines)
             .map_err(|e| Error::staging("write", self.target.output().path(), e))?;
+        self.spilled_bytes += self.lines.len() as u64;
         self.lines.clear();
         self.lines.shrink_to(JSON_BUFFER_BYTES * 2);
         Ok(())
+    }
+
+    /// Bytes of the lines so far, before compression.
+    pub(super) fn plain_bytes(&self) -> u64 {
+        self.spilled_bytes + self.lines.len() as u64
     }
 
     pub(super) fn produced_bytes(&self) -> u64 {
         let waiting = match self.target {
             Target::Plain(_) => self.lines.len() as u64,
             // Not compressed yet; clickstream shrinks to about a sixth.
-            Target::Gzip(_) => self.lines.len() as u64 / 6,
+            Target::Gzip(_) | Target::Deflate(_) => self.lines.len() as u64 / 6,
         };
         self.target.output().written_bytes() + waiting
     }
@@ -116,6 +129,10 @@ impl JsonFile {
                 let path = encoder.get_ref().path().to_owned();
                 encoder.finish().map_err(|e| Error::staging("write", &path, e))
             }
+            Target::Deflate(encoder) => {
+                let path = encoder.get_ref().path().to_owned();
+                encoder.finish().map_err(|e| Error::staging("write", &path, e))
+            }
         }
     }
 }
@@ -125,6 +142,7 @@ impl Target {
         match self {
             Target::Plain(output) => output,
             Target::Gzip(encoder) => encoder.get_ref(),
+            Target::Deflate(encoder) => encoder.get_ref(),
         }
     }
 
@@ -132,6 +150,7 @@ impl Target {
         match self {
             Target::Plain(output) => output.write_all(bytes),
             Target::Gzip(encoder) => encoder.write_all(bytes),
+            Target::Deflate(encoder) => encoder.write_all(bytes),
         }
     }
 }

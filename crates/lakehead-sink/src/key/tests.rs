@@ -50,6 +50,7 @@ fn the_suffix_follows_the_format_until_one_is_given_with_or_without_its_dot() {
     let key = |config: &FilesConfig, format: &SinkFormat| Keys::new(config, format).unwrap().key("", "n");
     assert_eq!(key(&config(), &json(None)), "n.json");
     assert_eq!(key(&config(), &json(Some(JsonCompression::Gzip))), "n.json.gz");
+    assert_eq!(key(&config(), &json(Some(JsonCompression::Deflate))), "n.json.deflate");
     for given in ["ndjson", ".ndjson"] {
         let mut named = config();
         named.file_naming.suffix = Some(given.into());

@@ -2,7 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakehead_model::Timestamp;
-use lakehead_model::resource::{ParquetFormat, SinkFormat};
+use lakehead_model::resource::{BatchHints, JsonCompression, JsonFormat, ParquetFormat, SinkFormat};
 use lakehead_sink::{Bucket, ErrorKind, MemoryBudget, OPEN_FILES_MAX, Publisher, Roll, Uploads, Writer};
 
 use crate::disk::FaultyDisk;
@@ -77,6 +77,46 @@ fn size_is_what_was_really_produced_not_what_left_the_buffers() {
         let least = if matches!(format, SinkFormat::Json(_)) { LIMIT } else { LIMIT / 4 };
         assert!((least..LIMIT * 2).contains(&size), "{format:?}: {size}");
     }
+}
+
+#[test]
+fn the_first_of_a_legacy_pipelines_hints_counts() {
+    let hints = BatchHints { bytes_max: 10_000, age_milliseconds_max: 1_500, rows_max: 500 };
+    let writer = |place: &Place, hints| {
+        let mut settings = place.settings(json());
+        settings.config.rolling_policy.batch = Some(hints);
+        place.writer(settings)
+    };
+    let place = Place::new();
+    let mut aging = writer(&place, hints);
+    aging.write(&batch(0..1), &"p".into()).unwrap();
+    assert_eq!(aging.next_deadline(), Some(Duration::from_millis(1_500)));
+    place.clock.advance(Duration::from_millis(1_500));
+    assert_eq!(aging.must_roll(), Some(Roll::Age));
+
+    let mut counting = writer(&place, BatchHints { bytes_max: 1_000_000, ..hints });
+    counting.write(&batch(0..499), &"p".into()).unwrap();
+    assert_eq!(counting.must_roll(), None);
+    counting.write(&batch(499..500), &"p".into()).unwrap();
+    assert_eq!(counting.must_roll(), Some(Roll::Rows));
+
+    // Bytes count before compression: the same rows ask for a roll, however small gzip makes them.
+    let mut sizes = Vec::new();
+    for compression in [JsonCompression::Uncompressed, JsonCompression::Gzip, JsonCompression::Deflate] {
+        let format = JsonFormat { compression: Some(compression), ..JsonFormat::default() };
+        let mut settings = place.settings(SinkFormat::Json(format));
+        settings.config.rolling_policy.batch = Some(BatchHints { rows_max: 1_000_000, ..hints });
+        let mut sizing = place.writer(settings);
+        let mut rows = 0;
+        while sizing.must_roll().is_none() {
+            sizing.write(&batch(rows..rows + 1), &"p".into()).unwrap();
+            rows += 1;
+        }
+        assert_eq!(sizing.must_roll(), Some(Roll::Size));
+        sizes.push((rows, sizing.prepare().unwrap().files[0].size_bytes));
+    }
+    assert_eq!((sizes[0].0, sizes[0].0), (sizes[1].0, sizes[2].0));
+    assert!(sizes[0].1 >= 10_000 && sizes[1].1 < 5_000 && sizes[2].1 < 5_000, "{sizes:?}");
 }
 
 #[test]

@@ -58,6 +58,8 @@ async fn only_the_token_opens_the_account_and_refusals_do_nothing() {
     let id = server.make(STREAMS, json!({ "name": "events" })).await;
     let mut bodies: std::collections::BTreeMap<u16, Value> = Default::default();
     for (case, status, headers) in matrix(&server.token) {
+        // As if from many addresses.
+        server.world.clock.advance(std::time::Duration::from_secs(60));
         let streams = server.path(STREAMS);
         for (method, path) in [
             (Method::GET, streams.clone()),

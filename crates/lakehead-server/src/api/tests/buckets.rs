@@ -1,6 +1,6 @@
 use axum::body::Body;
 use http::Method;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{SINKS, server, sink_body};
 
@@ -107,17 +107,6 @@ async fn an_empty_object_has_an_empty_body() {
     let (status, _, bytes) =
         server.raw(server.request(&Method::GET, &path).body(Body::empty()).unwrap()).await;
     assert_eq!((status.as_u16(), bytes.len()), (200, 0));
-}
-
-#[tokio::test]
-async fn a_bucket_has_no_catalog() {
-    let server = server();
-    server.get("/r2-catalog/lake").await.refused(404, 10006, "");
-    server.post("/r2/buckets", json!({ "name": "lake" })).await;
-    server.get("/r2-catalog/lake").await.refused(404, 40401, "");
-    let enable = server.with_body(Method::POST, "/r2-catalog/lake/enable", Body::empty()).await;
-    enable.refused(400, 1001, "catalogs are not supported yet");
-    assert_eq!(server.get("/r2-catalog").await.result(), &json!({ "warehouses": Value::Array(vec![]) }));
 }
 
 #[tokio::test]

@@ -3,10 +3,13 @@
 mod access;
 mod bodies;
 mod buckets;
+mod catalogs;
+mod legacy;
 mod pipelines;
 mod secrets;
 mod sinks;
 mod streams;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -18,6 +21,7 @@ use serde_json::{Value, json};
 use tower_service::Service;
 
 use super::{Api, router};
+use crate::access::Access;
 use crate::control::tests::{World, world};
 
 /// A server without a network.
@@ -39,7 +43,11 @@ fn server() -> Server {
     let world = world();
     let api = Api {
         control: Arc::clone(&world.control),
-        identity: Arc::clone(&world.identity),
+        access: Arc::new(Access::new(
+            Arc::clone(&world.identity),
+            Arc::clone(&world.store),
+            world.clock.clone(),
+        )),
         endpoint: Arc::new(|id| format!("http://127.0.0.1:7070/ingest/{id}")),
     };
     let token = world.identity.admin_token().reveal().to_owned();

@@ -112,15 +112,3 @@ async fn validated_sql_names_its_tables_and_draws_its_graph() {
     bad.refused(400, 1004, "expected INSERT INTO");
     assert_eq!(server.get(PIPELINES).await.result(), &json!([]), "validation makes nothing");
 }
-
-#[tokio::test]
-async fn the_first_generation_is_empty_in_both_of_its_lists() {
-    let server = server();
-    let list = server.get("/pipelines?page=1&per_page=50&search=x").await;
-    assert_eq!((list.result(), &list.body["results"]), (&json!([]), &json!([])));
-    let info = json!({ "page": 1, "per_page": 50, "count": 0, "total_count": 0 });
-    assert_eq!(list.body["result_info"], info);
-    server.get("/pipelines/my-pipeline").await.refused(404, 1000, "");
-    server.delete("/pipelines/my-pipeline").await.refused(404, 1000, "");
-    server.post("/pipelines", json!({ "name": "legacy-one" })).await.refused(400, 1001, "");
-}

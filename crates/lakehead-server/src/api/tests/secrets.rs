@@ -99,7 +99,7 @@ async fn a_canary_in_any_secret_field_never_comes_back() {
 #[test]
 fn the_log_of_the_control_plane_names_things_and_no_secrets() {
     use lakehead_model::Secret;
-    use lakehead_model::resource::Credentials;
+    use lakehead_model::resource::{Credentials, KeyPair};
 
     let log = Log::default();
     let subscriber =
@@ -107,8 +107,10 @@ fn the_log_of_the_control_plane_names_things_and_no_secrets() {
     tracing::subscriber::with_default(subscriber, || {
         let world = crate::control::tests::world();
         let mut new = crate::control::tests::new_sink("files");
-        new.credentials =
-            Some(Credentials { access_key_id: Secret::new(CANARY), secret_access_key: Secret::new(CANARY) });
+        new.credentials = Some(Credentials::Keys(KeyPair {
+            access_key_id: Secret::new(CANARY),
+            secret_access_key: Secret::new(CANARY),
+        }));
         assert!(!format!("{new:?}").contains(CANARY));
         let sink = world.control.create_sink(new).unwrap();
         world.control.delete_sink(&sink.id.to_string()).unwrap();

@@ -69,8 +69,6 @@ async fn what_cannot_work_is_refused_naming_the_field() {
             with("type", json!("s3")),
             "type: \"s3\" is unknown; one of r2, r2_data_catalog, basin_catalog is needed",
         ),
-        (with("type", json!("r2_data_catalog")), "type: catalog sinks are not supported yet"),
-        (with("type", json!("basin_catalog")), "type: catalog sinks are not supported yet"),
         (with("config", Value::Null), "config: is missing"),
         (with("config.bucket", Value::Null), "config.bucket: is missing"),
         (with("config.bucket", json!("Lake")), "config.bucket: \"Lake\" is not a bucket name"),
@@ -143,4 +141,46 @@ async fn sinks_have_names_limits_and_no_patch() {
     server.post(SINKS, sink_body("s3")).await.refused(400, 1003, "a sink named \"s3\" already exists");
     server.post(SINKS, sink_body("s20")).await.refused(400, 1006, "the account has 20 sinks");
     server.patch(&format!("{SINKS}/x"), json!({})).await.refused(405, 10405, "");
+}
+
+#[tokio::test]
+async fn a_table_is_kept_under_either_name_of_its_type_and_not_written_yet() {
+    let server = server();
+    server.post(super::STREAMS, json!({ "name": "events" })).await;
+    for (name, spelling) in [("one", "r2_data_catalog"), ("two", "basin_catalog")] {
+        let body = json!({
+            "name": name, "type": spelling, "format": { "type": "parquet" },
+            "config": { "bucket": "lake", "table_name": "clicks", "token": "secret" },
+        });
+        let reply = server.post(SINKS, body).await;
+        assert_eq!(reply.status, 200, "{}", reply.body);
+        assert_eq!(reply.result()["type"], "r2_data_catalog");
+        let config = json!({
+            "account_id": server.world.identity.account_id(), "bucket": "lake", "namespace": "default",
+            "table_name": "clicks", "rolling_policy": { "interval_seconds": 300 },
+        });
+        assert_eq!(reply.result()["config"], config);
+        let sql = format!("INSERT INTO {name} SELECT * FROM events");
+        let refusal = server.post("/pipelines/v1/validate_sql", json!({ "sql": sql })).await;
+        refusal.refused(400, 1004, &format!("sink {name:?} is a table, which cannot be written yet"));
+    }
+    let wrong = [
+        ("token", Value::Null, "config.token: is missing"),
+        ("table_name", json!("a b"), "config.table_name: holds ' '"),
+        ("namespace", json!("a..b"), "config.namespace: is empty"),
+        (
+            "rolling_policy",
+            json!({ "interval_seconds": 59 }),
+            "config.rolling_policy.interval_seconds: is 59",
+        ),
+    ];
+    for (key, value, message) in wrong {
+        let mut body = json!({
+            "name": "bad", "type": "basin_catalog", "format": { "type": "parquet" },
+            "config": { "bucket": "lake", "table_name": "clicks", "token": "secret" },
+        });
+        body["config"][key] = value;
+        server.post(SINKS, body).await.refused(400, 1001, message);
+    }
+    assert_eq!(server.get(SINKS).await.body["result_info"]["total_count"], 2);
 }

@@ -14,7 +14,7 @@ use lakehead_meta::{Identity, Store};
 use lakehead_model::clock::ManualClock;
 use lakehead_model::random::SeededRandom;
 use lakehead_model::resource::{
-    FileNaming, FilesConfig, JsonFormat, ParquetFormat, RollingPolicy, Sink, SinkFormat, Stream,
+    FileNaming, FilesConfig, JsonFormat, ParquetFormat, RollingPolicy, Sink, SinkConfig, SinkFormat, Stream,
 };
 use lakehead_model::{PipelineId, Timestamp};
 use parking_lot::Mutex;
@@ -81,6 +81,7 @@ impl BucketStore for Folders {
 pub(crate) struct World {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) control: Arc<Control>,
+    pub(crate) store: Arc<Store>,
     pub(crate) identity: Arc<Identity>,
     pub(crate) clock: Arc<ManualClock>,
     pub(crate) statuses: Arc<Mutex<HashMap<PipelineId, PipelineStatus>>>,
@@ -90,12 +91,12 @@ pub(crate) fn world() -> World {
     let dir = tempfile::tempdir().expect("a scratch directory");
     let random = Arc::new(SeededRandom::new(7));
     let identity = Identity::open(dir.path(), &SystemDisk, &*random).expect("an identity");
-    let store = Store::open(dir.path(), &SystemDisk, random.clone()).expect("a store");
+    let store = Arc::new(Store::open(dir.path(), &SystemDisk, random.clone()).expect("a store"));
     let clock = Arc::new(ManualClock::starting_at(Timestamp(1_790_000_000_000_000)));
     let statuses: Arc<Mutex<HashMap<PipelineId, PipelineStatus>>> = Arc::default();
     let seen = Arc::clone(&statuses);
     let control = Control::new(Parts {
-        store: Arc::new(store),
+        store: Arc::clone(&store),
         account_id: identity.account_id().to_owned(),
         clock: clock.clone(),
         random,
@@ -103,7 +104,7 @@ pub(crate) fn world() -> World {
         buckets: Arc::new(Folders(LocalBuckets::new(dir.path().join("buckets")))),
         statuses: Arc::new(move |id| seen.lock().get(&id).cloned().unwrap_or_default()),
     });
-    World { dir, control: Arc::new(control), identity: Arc::new(identity), clock, statuses }
+    World { dir, control: Arc::new(control), store, identity: Arc::new(identity), clock, statuses }
 }
 
 impl World {
@@ -134,7 +135,7 @@ impl World {
 pub(crate) fn new_sink(name: &str) -> NewSink {
     NewSink {
         name: name.to_owned(),
-        config: config(),
+        config: SinkConfig::Files(config()),
         format: SinkFormat::Parquet(ParquetFormat::default()),
         schema: None,
         credentials: None,

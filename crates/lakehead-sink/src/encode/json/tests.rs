@@ -170,6 +170,19 @@ fn a_gzip_file_is_one_stream_that_holds_all_lines() {
 }
 
 #[test]
+fn a_deflate_file_is_one_zlib_stream() {
+    let format = JsonFormat { compression: Some(JsonCompression::Deflate), ..JsonFormat::default() };
+    let numbers = Int64Array::from_iter_values(0..100_000);
+    let rows = batch(vec![(Field::new("n", DataType::Int64, false), Arc::new(numbers))]);
+    let bytes = file(&format, &[rows]);
+    let mut text = String::new();
+    let mut decoder = flate2::bufread::ZlibDecoder::new(bytes.as_slice());
+    decoder.read_to_string(&mut text).unwrap();
+    assert!(decoder.into_inner().is_empty(), "nothing behind it");
+    assert_eq!(text.lines().count(), 100_000);
+}
+
+#[test]
 fn a_type_without_a_json_form_is_refused_by_name() {
     let fields = UnionFields::try_new(vec![0], vec![Field::new("i", DataType::Int32, true)]).unwrap();
     let schema = Schema::new(vec![Field::new("u", DataType::Union(fields, UnionMode::Dense), true)]);
