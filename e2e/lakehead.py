@@ -146,6 +146,11 @@ class Server:
         return self.environment()["CLOUDFLARE_API_TOKEN"]
 
     @property
+    def bearer(self) -> dict[str, str]:
+        """The header of requests to ingest endpoints that may send, and learn what exists."""
+        return {"Authorization": f"Bearer {self.token}"}
+
+    @property
     def account(self) -> str:
         return self.environment()["CLOUDFLARE_ACCOUNT_ID"]
 

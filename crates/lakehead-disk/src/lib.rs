@@ -23,7 +23,7 @@ pub const PAGE_BYTES: usize = 4096;
 
 pub trait Disk: Send + Sync + fmt::Debug + 'static {
     fn create_dir_all(&self, path: &Path) -> io::Result<()>;
-    /// Makes a new, empty file. `AlreadyExists` if the name is taken.
+    /// Makes a new, empty file that only its owner may read. `AlreadyExists` if the name is taken.
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>>;
     /// Opens an existing file for reading and writing.
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>>;
@@ -33,6 +33,10 @@ pub trait Disk: Send + Sync + fmt::Debug + 'static {
     /// `CrossesDevices` if it lies on another file system, `Unsupported` where there are no hard links.
     fn link(&self, _from: &Path, _to: &Path) -> io::Result<()> {
         Err(io::ErrorKind::Unsupported.into())
+    }
+    /// Lets every user of the machine read the file (mode 0644). Does nothing where there are no users.
+    fn let_everybody_read(&self, _path: &Path) -> io::Result<()> {
+        Ok(())
     }
     fn remove(&self, path: &Path) -> io::Result<()>;
     /// Names of the regular files in a directory, sorted.
