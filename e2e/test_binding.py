@@ -335,6 +335,32 @@ def test_only_a_websocket_of_a_worker_gets_in(server):
     raw.close()
 
 
+def test_messages_under_way_share_the_memory_of_all_bodies(make_server):
+    # As little as can be configured: a share for one message.
+    server = make_server("[ingest]\nin_flight_bytes_max = 16777216\n").start()
+    path = f"/binding/{server.create_stream('events')['id']}/{server.token}"
+    half = b'["push",["pipeline",0,["send"],[[[{"text":"' + b"x" * 500_000
+    first, second = Raw(server, path), Raw(server, path)
+    first.send(half, claimed=2_000_000)
+    settle(0.5)
+    second.send(half, claimed=2_000_000)
+    # Small messages need no share.
+    small = Raw(server, path)
+    small.send(push('[{"id":1}]'))
+    small.send(b'["pull",1]')
+    assert small.receive() == (1, b'["resolve",1,["undefined"]]')
+    # Another large one waits for ten seconds and is told to come back.
+    assert second.aborted() == "too much waits for the disk; try again"
+    # A share goes back with its connection.
+    first.close()
+    third = Raw(server, path)
+    third.send(half + b'"}]]]]]')
+    third.send(b'["pull",1]')
+    assert third.receive() == (1, b'["resolve",1,["undefined"]]')
+    for raw in (second, third, small):
+        raw.close()
+
+
 def test_sessions_that_are_left_open_are_closed(server, make_workers):
     events = with_pipeline(server, "events")
     workers = make_workers({"STREAM": binding_url(server, events)})

@@ -53,18 +53,15 @@ pub(crate) struct Begun {
 /// Answers a handshake: 101, and [`Begun`] in the extensions; or why it is none.
 pub(crate) fn begin(mut request: Request<Incoming>) -> Response<Body> {
     if request.headers().contains_key(header::ORIGIN) {
-        return answer::error(
-            StatusCode::FORBIDDEN,
-            10403,
-            "a binding is for Workers; web pages POST to the stream's endpoint",
-        );
+        let message = "a binding is for Workers; web pages POST to the stream's endpoint";
+        return refused(StatusCode::FORBIDDEN, 10403, message);
     }
     let Some(key) = websocket_key(&request) else {
         let message = "a binding is a WebSocket of version 13: set its URL as `remoteProxyConnectionString` of Miniflare";
-        let mut refused = answer::error(StatusCode::UPGRADE_REQUIRED, 10426, message);
-        refused.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
-        refused.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
-        return refused;
+        let mut response = refused(StatusCode::UPGRADE_REQUIRED, 10426, message);
+        response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        response.headers_mut().insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        return response;
     };
     let (stream, token) = stream_and_token(request.uri().path(), request.uri().query().unwrap_or_default());
     let stream = stream.to_owned();
@@ -80,6 +77,13 @@ pub(crate) fn begin(mut request: Request<Incoming>) -> Response<Body> {
     response
 }
 
+/// A body that the request may have is not read, so nothing else can follow on this connection.
+fn refused(status: StatusCode, code: u32, message: &str) -> Response<Body> {
+    let mut response = answer::error(status, code, message);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// What a URL says; the token may be empty. Neither needs escapes in a URL, so none are undone.
 fn stream_and_token<'r>(path: &'r str, query: &'r str) -> (&'r str, &'r str) {
     let path = path.strip_prefix(PATH).unwrap_or_default();
@@ -90,7 +94,7 @@ fn stream_and_token<'r>(path: &'r str, query: &'r str) -> (&'r str, &'r str) {
 }
 
 /// The answer to the key of a WebSocket handshake (RFC 6455 §4.2.1), if the request is one.
-fn websocket_key(request: &Request<Incoming>) -> Option<HeaderValue> {
+fn websocket_key<B>(request: &Request<B>) -> Option<HeaderValue> {
     let headers = request.headers();
     let handshake = request.method() == Method::GET
         && request.version() == Version::HTTP_11
@@ -124,5 +128,51 @@ mod tests {
         ] {
             assert_eq!(stream_and_token(path, query), expected, "{path} {query}");
         }
+    }
+    fn handshake(headers: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::new(());
+        for (name, value) in headers {
+            let name: header::HeaderName = name.parse().unwrap();
+            request.headers_mut().append(name, value.parse().unwrap());
+        }
+        request
+    }
+
+    const KEY: (&str, &str) = ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==");
+    const VERSION: (&str, &str) = ("sec-websocket-version", "13");
+    const UPGRADE: (&str, &str) = ("upgrade", "websocket");
+    const CONNECTION: (&str, &str) = ("connection", "upgrade");
+
+    /// The key and its answer are the example of RFC 6455 §1.3.
+    #[test]
+    fn a_handshake_is_answered_however_its_headers_are_written() {
+        for (connection, upgrade) in
+            [("Upgrade", "websocket"), ("keep-alive, Upgrade", "WebSocket"), ("UPGRADE", "h2c,websocket")]
+        {
+            let request = handshake(&[("connection", connection), ("upgrade", upgrade), KEY, VERSION]);
+            assert_eq!(websocket_key(&request).unwrap(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+        }
+    }
+
+    #[test]
+    fn what_lacks_a_part_of_a_handshake_is_none() {
+        for headers in [
+            &[UPGRADE, KEY, VERSION][..],
+            &[CONNECTION, KEY, VERSION],
+            &[CONNECTION, UPGRADE, VERSION],
+            &[CONNECTION, UPGRADE, KEY],
+            &[CONNECTION, UPGRADE, KEY, ("sec-websocket-version", "8")],
+            &[CONNECTION, UPGRADE, ("sec-websocket-key", "short"), VERSION],
+            &[("connection", "keep-alive"), UPGRADE, KEY, VERSION],
+            &[CONNECTION, ("upgrade", "h2c"), KEY, VERSION],
+        ] {
+            assert_eq!(websocket_key(&handshake(headers)), None, "{headers:?}");
+        }
+        let mut post = handshake(&[CONNECTION, UPGRADE, KEY, VERSION]);
+        *post.method_mut() = Method::POST;
+        assert_eq!(websocket_key(&post), None);
+        let mut old = handshake(&[CONNECTION, UPGRADE, KEY, VERSION]);
+        *old.version_mut() = Version::HTTP_10;
+        assert_eq!(websocket_key(&old), None);
     }
 }
