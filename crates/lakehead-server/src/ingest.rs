@@ -325,7 +325,7 @@ impl Refusal {
             Refusal::TooSlow => (StatusCode::REQUEST_TIMEOUT, 10408, "the body arrived too slowly"),
             Refusal::Disconnected => (StatusCode::BAD_REQUEST, 10400, "the body ended early"),
             Refusal::Backlogged => {
-                (StatusCode::TOO_MANY_REQUESTS, 10429, "too much waits for the disk; try again")
+                (StatusCode::TOO_MANY_REQUESTS, 10430, "too much waits for the disk; try again")
             }
             Refusal::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,
