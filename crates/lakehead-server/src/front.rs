@@ -11,6 +11,7 @@ use tower_service::Service;
 
 use crate::access::Peer;
 use crate::api;
+use crate::binding;
 use crate::http::answer::{self, Body};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
@@ -47,6 +48,7 @@ impl Front {
             return self.ingest.handle(&target, request, peer).await.map(Either::Left);
         }
         match request.uri().path() {
+            path if binding::is_for(path) => binding::begin(request).map(Either::Left),
             "/healthz" | "/health" => answer::text(StatusCode::OK, "ok\n").map(Either::Left),
             "/openapi.json" => answer::json(StatusCode::OK, self.openapi.clone()).map(Either::Left),
             "/readyz" => self.ready().map(Either::Left),

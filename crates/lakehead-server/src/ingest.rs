@@ -7,6 +7,7 @@
 //! **Invariants:** nothing is inflated or read for whoever may not send. A 200 leaves only after the log has synced the whole
 //! request; every other answer means that nothing of it was kept, except when the connection breaks before any answer.
 
+mod binding;
 mod body;
 mod cors;
 pub mod endpoints;
@@ -26,6 +27,7 @@ use lakehead_model::{Clock, StreamId};
 use prometheus::IntCounter;
 use tokio::sync::watch;
 
+pub(crate) use self::binding::Sender;
 use self::body::{BodyBudget, ReadError};
 pub(crate) use self::body::{Pace, Room};
 use self::endpoints::{Endpoint, Endpoints};
@@ -54,6 +56,7 @@ pub struct Ingest {
 #[derive(Debug)]
 pub(crate) enum Refusal {
     NoSuchStream,
+    NoSuchBinding,
     Method,
     NotAuthenticated,
     Forbidden,
@@ -297,6 +300,9 @@ impl Refusal {
             Refusal::NoSuchStream => {
                 (StatusCode::NOT_FOUND, 1016, "stream does not exist or does not accept HTTP")
             }
+            Refusal::NoSuchBinding => {
+                (StatusCode::NOT_FOUND, 1016, "stream does not exist or its Worker binding is disabled")
+            }
             Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, 10405, "records are sent with POST"),
             Refusal::NotAuthenticated => {
                 (StatusCode::UNAUTHORIZED, 10000, "a bearer token that may send to this stream is needed")
@@ -319,7 +325,7 @@ impl Refusal {
             Refusal::TooSlow => (StatusCode::REQUEST_TIMEOUT, 10408, "the body arrived too slowly"),
             Refusal::Disconnected => (StatusCode::BAD_REQUEST, 10400, "the body ended early"),
             Refusal::Backlogged => {
-                (StatusCode::TOO_MANY_REQUESTS, 10429, "too much waits for the disk; try again")
+                (StatusCode::TOO_MANY_REQUESTS, 10430, "too much waits for the disk; try again")
             }
             Refusal::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,

@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod api;
+mod binding;
 pub mod config;
 pub mod control;
 pub mod demo;
