@@ -14,6 +14,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent))
 
 from lakehead import BINARY, Server  # noqa: E402
+from played_hosts import Played, free_address  # noqa: E402
 from seaweed import Seaweed  # noqa: E402
 from wrangler import NEWEST, Wrangler  # noqa: E402
 
@@ -134,3 +135,12 @@ def run_script(server, clients):
         return json.loads(done.stdout)
 
     return run
+
+
+@pytest.fixture
+def played(make_server, clients, folder) -> Played:
+    """A server that plays the hosts of fixed names, with one bucket."""
+    address = free_address()
+    server = make_server(f"[hosts]\nlisten = \"{address}:443\"\n").start()
+    server.call("POST", "r2/buckets", {"name": "my-bucket"})
+    return Played(server, address, clients, folder)
