@@ -211,9 +211,26 @@ def test_control_bytes_in_the_header_are_no_request(world, byte, place, way):
     assert world.records() == before
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("byte", [0x00, 0x01, 0x0D, 0x7F], ids="{:#04x}".format)
+@pytest.mark.parametrize("line", [
+    b"Authorization: Bearer {admin}#", b"Authorization: Bearer #{admin}", b"X-Auth-Key: {admin}#", b"X-Auth-Key: #",
+])
+def test_control_bytes_in_the_api_s_headers_are_no_request(world, byte, line):
+    line = line.replace(b"{admin}", world.server.token.encode()).replace(b"#", bytes([byte]))
+    target = f"/client/v4/accounts/{world.server.account}/tokens"
+    with Wire(world.server, fresh_source()) as wire:
+        answer = wire.send(request("GET", target, "X-Auth-Email: a@b.example", line)).answer()
+        assert (answer.status, answer.body) == (400, b""), answer
+        assert wire.is_closed()
+
+
+@pytest.mark.parametrize("way", [*WAYS, "the API", "the API, as a key"])
 def test_a_megabyte_of_token_is_refused_before_it_is_held(world, way):
-    content = WAYS[way](f"/ingest/{world.private}", "Authorization: Bearer " + "a" * 1_000_000, body=RECORD)
+    token, target = "a" * 1_000_000, f"/client/v4/accounts/{world.server.account}/tokens"
+    content = {
+        "the API": request("GET", target, f"Authorization: Bearer {token}"),
+        "the API, as a key": request("GET", target, "X-Auth-Email: a@b.example", f"X-Auth-Key: {token}"),
+    }.get(way) or WAYS[way](f"/ingest/{world.private}", f"Authorization: Bearer {token}", body=RECORD)
     before = world.records()
     with Wire(world.server, fresh_source()) as wire:
         answer = wire.send(content).answer()
@@ -260,7 +277,8 @@ def test_too_many_guesses_are_told_so_and_harm_nobody_else_at_the_address(world)
     assert ask(world.server, request("GET", target, wrong), "GET", source).error == told
     for write in WAYS.values():
         for shown, expected in (("{sender}", SENT), ("{reader}", NOT_THIS)):
-            answer = ask(world.server, write(f"/ingest/{world.private}", world.fill(f"Authorization: Bearer {shown}"), body=RECORD), source=source)
+            line = world.fill(f"Authorization: Bearer {shown}")
+            answer = ask(world.server, write(f"/ingest/{world.private}", line, body=RECORD), source=source)
             assert (answer.committed if expected == SENT else answer.error) == expected
         # Who shows nothing does not guess.
         assert ask(world.server, write(f"/ingest/{world.private}", body=RECORD), source=source).error == NEEDED
