@@ -3,9 +3,20 @@
 #   <folder>/venv            Python with requirements.txt
 #   <folder>/node_modules    wrangler, the TypeScript SDK and a Node new enough for them
 #   <folder>/legacy          wranglers that create pipelines of the older product (wrangler-3, wrangler-4)
+# The browser, chromium-headless-shell, is the system's; where it is missing, apt-get installs it (as root, or with sudo).
 # The folder is named by a hash of the pinned versions, so a second run only prints it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+browser=chromium-headless-shell
+if ! command -v "$browser" >/dev/null; then
+  as_root=()
+  if [ "$(id -u)" != 0 ]; then as_root=(sudo --non-interactive); fi
+  apt_get() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >&2; }
+  if ! { apt_get update && apt_get install --yes --no-install-recommends "$browser" && command -v "$browser" >/dev/null; }; then
+    echo "install.sh: the tests need $browser, and apt-get could not install it; install it by hand" >&2
+    exit 1
+  fi
+fi
 pins=("$here/requirements.txt" "$here/install.sh" "$here"/client/{,legacy/}package{,-lock}.json)
 hash=$(cat "${pins[@]}" | sha256sum | cut -c1-16)
 base=${LAKEHEAD_CACHE:-$HOME/.cache/lakehead}/e2e

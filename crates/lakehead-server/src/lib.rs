@@ -2,12 +2,14 @@
 
 pub mod access;
 pub mod api;
+mod binding;
 pub mod config;
 pub mod control;
 pub mod demo;
 pub mod environment;
 pub mod front;
 pub mod guesses;
+pub mod hosts;
 pub mod http;
 pub mod ingest;
 pub mod metrics;

@@ -59,6 +59,11 @@ pub(super) struct Object<'b> {
 }
 
 impl<'b> Object<'b> {
+    /// `fields` as if they stood at `path`.
+    pub(super) fn new(path: &str, fields: &'b Map<String, Value>) -> Self {
+        Object { path: path.to_owned(), fields }
+    }
+
     /// The path of a field of this object.
     pub(super) fn at(&self, key: &str) -> String {
         if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }

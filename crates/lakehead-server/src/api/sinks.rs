@@ -129,9 +129,15 @@ fn new_sink(body: &Object<'_>) -> Result<NewSink, Invalid> {
         "type",
         &[("r2", SinkType::Files), ("r2_data_catalog", SinkType::Table), ("basin_catalog", SinkType::Table)],
     )?;
-    let config = body
-        .object("config")?
-        .ok_or_else(|| body.refuse("config", "is missing; an object with `bucket` is needed"))?;
+    let config = match (body.object("config")?, sink_type) {
+        (Some(config), _) => config,
+        // Cloudflare's own example of a sink is this short.
+        (None, Some(SinkType::Files) | None) => return short_sink(body, name),
+        (None, Some(SinkType::Table)) => {
+            let reason = "is missing; an object with `bucket`, `table_name` and `token` is needed";
+            return Err(body.refuse("config", reason));
+        }
+    };
     Ok(NewSink {
         name,
         credentials: match sink_type {
@@ -142,11 +148,31 @@ fn new_sink(body: &Object<'_>) -> Result<NewSink, Invalid> {
             Some(SinkType::Table) => SinkConfig::Table(table_config(&config)?),
             _ => SinkConfig::Files(files_config(&config)?),
         },
-        format: body
-            .object("format")?
-            .map_or(Ok(SinkFormat::Parquet(ParquetFormat::default())), |o| sink_format(&o))?,
+        format: format_or_default(body)?,
         schema: sink_schema(body)?,
     })
+}
+
+/// A sink of files of which nothing but the name is said: they go into a bucket of that name, as buckets are spelled.
+fn short_sink(body: &Object<'_>, name: String) -> Result<NewSink, Invalid> {
+    let bucket = name.to_lowercase().replace('_', "-");
+    if lakehead_model::name::check_bucket("", &bucket).is_err() {
+        let reason =
+            format!("is missing, and {name:?} cannot name a bucket; an object with `bucket` is needed");
+        return Err(body.refuse("config", reason));
+    }
+    let config = serde_json::Map::from_iter([("bucket".to_owned(), bucket.into())]);
+    Ok(NewSink {
+        name,
+        credentials: None,
+        config: SinkConfig::Files(files_config(&Object::new("config", &config))?),
+        format: format_or_default(body)?,
+        schema: sink_schema(body)?,
+    })
+}
+
+fn format_or_default(body: &Object<'_>) -> Result<SinkFormat, Invalid> {
+    body.object("format")?.map_or(Ok(SinkFormat::Parquet(ParquetFormat::default())), |o| sink_format(&o))
 }
 
 pub(super) fn credentials(object: &Object<'_>) -> Result<Credentials, Invalid> {

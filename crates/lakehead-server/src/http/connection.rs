@@ -14,6 +14,7 @@ use http_body_util::BodyExt;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use lakehead_model::limits::REQUEST_BYTES_MAX;
+use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
@@ -23,6 +24,7 @@ use super::answer::Body;
 use super::plain::{PlainHead, Recognised, recognise};
 use super::rewound::Rewound;
 use crate::access::Peer;
+use crate::binding;
 use crate::front::Front;
 use crate::ingest::{Ingest, Refusal, Room, acknowledgement};
 
@@ -244,21 +246,35 @@ async fn by_hyper(
     rest: Rewound,
     peer: Peer,
     front: Arc<Front>,
-    closing: Pin<&mut impl Future<Output = ()>>,
+    mut closing: Pin<&mut impl Future<Output = ()>>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let service = service_fn(move |request| {
-        let front = Arc::clone(&front);
-        async move { Ok::<_, std::convert::Infallible>(front.handle(request, peer).await) }
+    // A session of a Worker binding that one of the answers has begun; it takes the connection over.
+    let begun = Arc::new(Mutex::new(None::<binding::Begun>));
+    let service = service_fn(|request| {
+        let (front, begun) = (Arc::clone(&front), Arc::clone(&begun));
+        async move {
+            let mut response = front.handle(request, peer).await;
+            *begun.lock() = response.extensions_mut().remove();
+            Ok::<_, std::convert::Infallible>(response)
+        }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX))
         .max_headers(100)
-        .serve_connection(TokioIo::new(rest), service);
+        .serve_connection(TokioIo::new(rest), service)
+        .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {
-        ended = connection.as_mut() => return Ok(ended?),
-        () = closing => {}
+        ended = connection.as_mut() => {
+            ended?;
+            let begun = begun.lock().take();
+            if let Some(begun) = begun {
+                binding::serve(begun, peer, Arc::clone(&front), closing).await;
+            }
+            return Ok(());
+        }
+        () = closing.as_mut() => {}
     }
     connection.as_mut().graceful_shutdown();
     Ok(connection.await?)

@@ -60,6 +60,7 @@ mod tests {
         Endpoint {
             partition: Partition::first(StreamId(1)),
             http: Http { enabled: true, authentication: false, cors: Some(Cors { origins }) },
+            worker_binding: false,
             records: metrics.ingest_records.with_label_values(&["s"]),
             bytes: metrics.ingest_bytes.with_label_values(&["s"]),
         }

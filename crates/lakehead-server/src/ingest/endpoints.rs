@@ -16,6 +16,8 @@ use crate::metrics::Metrics;
 pub struct Endpoint {
     pub partition: Partition,
     pub http: Http,
+    /// Whether Worker bindings may send.
+    pub worker_binding: bool,
     pub records: IntCounter,
     pub bytes: IntCounter,
 }
@@ -58,6 +60,7 @@ impl Endpoints {
         Endpoint {
             partition: Partition::first(stream.id),
             http: stream.http.clone(),
+            worker_binding: stream.worker_binding.enabled,
             records: self.metrics.ingest_records.with_label_values(&[&stream.name]),
             bytes: self.metrics.ingest_bytes.with_label_values(&[&stream.name]),
         }

@@ -184,3 +184,15 @@ async fn a_table_is_kept_under_either_name_of_its_type_and_not_written_yet() {
     }
     assert_eq!(server.get(SINKS).await.body["result_info"]["total_count"], 2);
 }
+
+#[tokio::test]
+async fn a_sink_of_which_only_the_name_is_said_has_a_bucket_of_that_name() {
+    let server = server();
+    let reply = server.post(SINKS, json!({ "name": "my_Sink", "type": "r2" })).await;
+    assert_eq!(reply.result()["config"]["bucket"], "my-sink", "{}", reply.body);
+    assert_eq!(reply.result()["format"]["type"], "parquet");
+    for (name, spelling) in [("s", "r2"), ("_x_", "r2"), ("my_table", "basin_catalog")] {
+        let refused = server.post(SINKS, json!({ "name": name, "type": spelling })).await;
+        refused.refused(400, 1001, "config: is missing");
+    }
+}
