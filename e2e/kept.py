@@ -72,6 +72,13 @@ def said(answer: Answer, expected: tuple[int, int, str], what: str = "") -> Answ
     return answer
 
 
+def peak_of(server: Server, content: bytes) -> tuple[Answer, int]:
+    """The answer to a request, and by how many bytes the server's memory grew at most meanwhile."""
+    before = forget_peak(server)
+    answer = ask(server, content)
+    return answer, resident_bytes(server, "VmHWM") - before
+
+
 def resident_bytes(server: Server, what: str = "VmRSS") -> int:
     """What the server has in memory; `VmHWM`: had at most since `forget_peak`."""
     with open(f"/proc/{server.process.pid}/status", encoding="ascii") as lines:

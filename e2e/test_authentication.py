@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+import legacy
 from processes import wait_until
 from wire import WAYS, Answer, Closed, Wire, ask, fresh_source, plain, request, with_close
 
@@ -34,6 +35,7 @@ class World:
         other = server.create_stream("other", authentication=True)["id"]
         self.off = server.create_stream("off", http={"enabled": False, "authentication": False})["id"]
         self.open = server.create_stream("open")["id"]
+        self.legacy = legacy.create(server, "legacy-private", "legacy-bucket", authentication=True)["id"]
         # From the first record on there are figures of what was accepted.
         assert server.post(self.private, b"[{}]", server.bearer).status_code == 200
         expires = datetime.now(UTC) + timedelta(seconds=1.2)
@@ -163,11 +165,47 @@ def test_whoever_is_not_let_in_learns_nothing_of_what_exists(world, shown):
     for way, write in WAYS.items():
         source = fresh_source()
         targets = {
-            "private": world.private, "missing": MISSING_ID, "switched off": world.off, "no id": "no-id", "nothing": "",
+            "private": world.private, "legacy": world.legacy, "missing": MISSING_ID, "switched off": world.off, "no id": "no-id", "nothing": "",
             "upper case": MISSING_ID.replace("0", "A"),
         }
         said = {name: ask(world.server, write(f"/ingest/{id}", *lines, body=RECORD), source=source).said for name, id in targets.items()}
         assert len(set(said.values())) == 1, (way, said)
+
+
+def test_wrong_unknown_revoked_expired_and_none_get_the_very_same_answer(world):
+    asked = [lines for lines, expected in INGEST.values() if expected == NEEDED]
+    answers = {ask(world.server, plain(f"/ingest/{world.private}", *world.lines(lines), body=RECORD)).said for lines in asked}
+    assert len(asked) > 30 and len(answers) == 1, answers
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_stream_found_by_host_name_asks_for_the_same(world, way):
+    before = world.records()
+    host = f"Host: {world.private}.ingest.localhost"
+    for lines, expected in INGEST.values():
+        answer = ask(world.server, WAYS[way]("/", host, *world.lines(lines), body=RECORD))
+        assert (answer.committed if expected == SENT else answer.error) == expected
+    assert world.records() - before == sum(expected == SENT for _, expected in INGEST.values())
+    # The path counts; no other host leads around it.
+    for target, name in ((world.private, world.open), (MISSING_ID, world.open)):
+        answer = ask(world.server, WAYS[way](f"/ingest/{target}", f"Host: {name}.ingest.localhost", body=RECORD))
+        assert answer.error == NEEDED
+
+
+@pytest.mark.parametrize("path", [
+    "/ingest/{private}/", "/ingest/{private}//", "/ingest//{private}", "//ingest/{private}", "/ingest/{open}/../{private}", "/ingest/./{private}",
+    "/ingest/{private}?x=y", "/ingest/{private}%00", "/ingest/{private}%20", "/ingest/{private}/{open}", "/ingest/{open}/{private}",
+    "/ingest/{private};{open}", "/ingest/%2e%2e/ingest/{private}", "/INGEST/{private}", "/ingest/{PRIVATE}", "/ingest/{private}#{open}",
+    "/client/v4/../../ingest/{private}", "http://localhost/ingest/{private}", "http://{open}/ingest/{private}", "/ingest/{private}\\",
+])
+def test_no_spelling_of_the_path_leads_around_the_token(world, path):
+    before = world.records()
+    target = path.replace("{private}", world.private).replace("{open}", world.open).replace("{PRIVATE}", world.private.upper())
+    for write in WAYS.values():
+        answer = ask(world.server, write(target, body=RECORD))
+        assert answer.status in (400, 401, 404), answer
+        assert answer.status != 404 or answer.error[1] == 7000, "no stream is named as missing"
+    assert world.records() == before
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -211,9 +249,26 @@ def test_control_bytes_in_the_header_are_no_request(world, byte, place, way):
     assert world.records() == before
 
 
-@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("byte", [0x00, 0x01, 0x0D, 0x7F], ids="{:#04x}".format)
+@pytest.mark.parametrize("line", [
+    b"Authorization: Bearer {admin}#", b"Authorization: Bearer #{admin}", b"X-Auth-Key: {admin}#", b"X-Auth-Key: #",
+])
+def test_control_bytes_in_the_api_s_headers_are_no_request(world, byte, line):
+    line = line.replace(b"{admin}", world.server.token.encode()).replace(b"#", bytes([byte]))
+    target = f"/client/v4/accounts/{world.server.account}/tokens"
+    with Wire(world.server, fresh_source()) as wire:
+        answer = wire.send(request("GET", target, "X-Auth-Email: a@b.example", line)).answer()
+        assert (answer.status, answer.body) == (400, b""), answer
+        assert wire.is_closed()
+
+
+@pytest.mark.parametrize("way", [*WAYS, "the API", "the API, as a key"])
 def test_a_megabyte_of_token_is_refused_before_it_is_held(world, way):
-    content = WAYS[way](f"/ingest/{world.private}", "Authorization: Bearer " + "a" * 1_000_000, body=RECORD)
+    token, target = "a" * 1_000_000, f"/client/v4/accounts/{world.server.account}/tokens"
+    content = {
+        "the API": request("GET", target, f"Authorization: Bearer {token}"),
+        "the API, as a key": request("GET", target, "X-Auth-Email: a@b.example", f"X-Auth-Key: {token}"),
+    }.get(way) or WAYS[way](f"/ingest/{world.private}", f"Authorization: Bearer {token}", body=RECORD)
     before = world.records()
     with Wire(world.server, fresh_source()) as wire:
         answer = wire.send(content).answer()
@@ -260,7 +315,8 @@ def test_too_many_guesses_are_told_so_and_harm_nobody_else_at_the_address(world)
     assert ask(world.server, request("GET", target, wrong), "GET", source).error == told
     for write in WAYS.values():
         for shown, expected in (("{sender}", SENT), ("{reader}", NOT_THIS)):
-            answer = ask(world.server, write(f"/ingest/{world.private}", world.fill(f"Authorization: Bearer {shown}"), body=RECORD), source=source)
+            line = world.fill(f"Authorization: Bearer {shown}")
+            answer = ask(world.server, write(f"/ingest/{world.private}", line, body=RECORD), source=source)
             assert (answer.committed if expected == SENT else answer.error) == expected
         # Who shows nothing does not guess.
         assert ask(world.server, write(f"/ingest/{world.private}", body=RECORD), source=source).error == NEEDED

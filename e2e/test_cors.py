@@ -8,7 +8,7 @@ import pytest
 import legacy
 from lakehead import ApiError
 from processes import wait_until
-from wire import Answer, ask, fresh_source, head, in_chunks, plain, request
+from wire import WAYS, Answer, ask, fresh_source, head, in_chunks, plain, request
 
 BODY = b"[{}]"
 LISTED = [
@@ -331,3 +331,22 @@ def test_a_page_can_read_that_the_server_stops(server):
     assert b"200 OK" in held.recv(1000)
     held.close()
     assert server.process.child.wait(timeout=30) == 0
+
+
+def test_a_page_can_read_that_the_log_is_full(make_server):
+    server = make_server("[log]\nquota_bytes = 67108864\nsegment_bytes = 16777216\n").start()
+    id = server.create_stream("events", http={"enabled": True, "authentication": False, "cors": {"origins": [GOOD]}})["id"]
+    content = plain(f"/ingest/{id}", f"Origin: {GOOD}", body=b'[{"pad":"' + b"x" * 1_000_000 + b'"}]')
+    for accepted in range(100):
+        answer = ask(server, content)
+        let_in(answer, GOOD)
+        if answer.status != 200:
+            break
+    assert accepted > 4 and answer.error[:2] == (503, 10507) and int(answer.header("retry-after")) > 0
+    # Asked again, it is said again, and the same to who is no page.
+    again = ask(server, content.replace(GOOD.encode(), EVIL.encode()))
+    assert again.error == answer.error
+    let_in(again, None)
+    answers = [ask(server, write(f"/ingest/{id}", body=content.split(b"\r\n\r\n", 1)[1])) for write in WAYS.values()]
+    assert len({a.said for a in answers}) == 1 and answers[0].error == answer.error and cross_origin(answers[0]) == {}
+    assert server.metrics().sum("ingest_records_total") == accepted

@@ -88,8 +88,11 @@ class Wire:
         return self
 
     def end(self) -> "Wire":
-        """Says that nothing more is sent."""
-        self.socket.shutdown(socket.SHUT_WR)
+        """Says that nothing more is sent, unless the connection is over."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
         return self
 
     def _more(self):
