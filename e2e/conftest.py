@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 
 import cloudflare
@@ -33,9 +34,20 @@ def folder():
 def pytest_runtest_makereport(item, call):
     report = yield
     if call.when == "call" and report.failed:
-        for server in getattr(item, "servers", []):
+        for server in (server for node in item.listchain() for server in getattr(node, "servers", [])):
             report.sections.append(("the server's log", server.process.tail() if server.process else "not started"))
     return report
+
+
+@contextmanager
+def ending(servers: list[Server]):
+    """Ends them afterwards. Whatever was looked at: no thread of a server may have panicked."""
+    yield
+    for server in servers:
+        if server.process:
+            server.process.kill()
+    panics = [line for s in servers if s.process for line in s.output.read_text().splitlines() if "panicked at" in line]
+    assert not panics, panics
 
 
 @pytest.fixture
@@ -48,13 +60,19 @@ def make_server(request, folder):
         request.node.servers.append(server)
         return server
 
-    yield make
-    for server in request.node.servers:
-        if server.process:
-            server.process.kill()
-    # Whatever the test looked at: no thread of the server may have panicked.
-    panics = [line for s in request.node.servers if s.process for line in s.output.read_text().splitlines() if "panicked at" in line]
-    assert not panics, panics
+    with ending(request.node.servers):
+        yield make
+
+
+@pytest.fixture(scope="module")
+def lasting_server(request):
+    """One server for the many small cases of a module."""
+    with tempfile.TemporaryDirectory(prefix="lakehead-e2e-") as path:
+        server = Server(Path(path) / "server")
+        request.node.servers = [server]
+        with ending(request.node.servers):
+            yield server.start()
+            assert server.process.running(), "the server ended"
 
 
 @pytest.fixture

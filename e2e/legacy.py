@@ -87,8 +87,12 @@ def read_object(bucket: Path, path: Path) -> Object:
 
 
 def objects(server, bucket: str) -> list[Object]:
-    """Every file below a bucket, oldest name first."""
-    folder = server.bucket(bucket)
+    """Every file of a bucket of the server's own, oldest name first."""
+    return objects_below(server.bucket(bucket))
+
+
+def objects_below(folder: Path) -> list[Object]:
+    """The same for any folder that holds a bucket's files."""
     return [read_object(folder, path) for path in sorted(folder.rglob("*"), key=lambda p: p.name) if path.is_file()]
 
 

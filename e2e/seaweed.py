@@ -78,7 +78,8 @@ class Seaweed:
             copy = into / key
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.exists():
-                with self.files.open_input_stream(f"{bucket}/{key}") as source:
+                # As it is: by default `.gz` would be inflated on the way.
+                with self.files.open_input_stream(f"{bucket}/{key}", compression=None) as source:
                     copy.write_bytes(source.read())
             copies.append(copy)
         return copies

@@ -10,6 +10,7 @@ import pytest
 import legacy
 from lakehead import ApiError, settle
 from processes import wait_until
+from seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 
 def refused(server, method: str, path: str, body=None) -> ApiError:
@@ -151,7 +152,8 @@ def test_a_file_ends_at_the_first_batch_hint(server):
     assert [len(o.lines) for o in by_rows] == [100, 100, 100]
     # Rough maxima, before compression: 300 records of 100 bytes are about 30 files of 1,000 bytes.
     assert 15 <= len(by_size) <= 30, [len(o.lines) for o in by_size]
-    assert len(by_time) <= 5
+    # No file for less than a request.
+    assert len(by_time) <= 6
     assert legacy.objects(server, "waiting") == []
     # A stop keeps nothing back.
     assert server.stop() == 0
@@ -173,14 +175,50 @@ def test_who_may_send(server):
     assert [o.records for o in legacy.wait_records(server, "a-bucket", 2)] in ([[{}, {}]], [[{}], [{}]])
 
 
-class Producer(threading.Thread):
-    """Posts numbered records, a few a request, until it is told to stop. An update may not make a single request fail."""
+def test_keys_given_with_the_pipeline_are_used_and_kept(make_server, seaweed, folder):
+    """The bucket is configured without keys, so those of the pipeline decide whether anything arrives."""
+    seaweed.create_bucket("keyed")
+    server = make_server(f'[buckets.keyed]\nendpoint = "{seaweed.endpoint}"\nregion = "us-east-1"\nbucket = "keyed"\n').start()
+    right = {"endpoint": "https://ignored.example", "access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY}
+    body = legacy.definition("keyed", "keyed", batch=legacy.AT_ONCE)
+    made = server.call("POST", "pipelines", changed(body, "destination.credentials", right))["result"]
 
-    def __init__(self, endpoint: str, name: str):
+    def arrived() -> list[int]:
+        seaweed.download("keyed", folder / "copies")
+        return [record["n"] for o in legacy.objects_below(folder / "copies") for record in o.records]
+
+    def expect(numbers: list[int]):
+        wait_until(f"{numbers} arrive", 30, lambda: len(arrived()) >= len(numbers), every=0.2)
+        assert sorted(arrived()) == numbers
+
+    server.send(made, [{"n": 1}])
+    expect([1])
+    # As wrangler does it: what was read goes back, without keys.
+    legacy.replace(server, changed(legacy.get(server, "keyed"), "destination.compression.type", "none"))
+    server.send(made, [{"n": 2}])
+    expect([1, 2])
+    # Other keys take the place of the old ones; what they keep out waits for better ones.
+    wrong = changed(legacy.get(server, "keyed"), "destination.credentials", {**right, "secret_access_key": "not the secret"})
+    legacy.replace(server, wrong)
+    server.send(made, [{"n": 3}])
+    settle(2)
+    assert sorted(arrived()) == [1, 2]
+    legacy.replace(server, changed(legacy.get(server, "keyed"), "destination.credentials", right))
+    expect([1, 2, 3])
+    assert SECRET_ACCESS_KEY not in server.output.read_text() + json.dumps(server.call("GET", "pipelines"))
+
+
+class Producer(threading.Thread):
+    """Posts numbered records, a few a request, until it is told to stop. A refusal ends it; so does silence, unless `patient`."""
+
+    def __init__(self, endpoint: str, name: str, patient: bool):
         super().__init__()
         self.endpoint = endpoint
         self.prefix = name
+        self.patient = patient
         self.acknowledged: list[str] = []
+        # Sent, and never answered.
+        self.unknown: list[str] = []
         self.failure: str | None = None
         self.enough = threading.Event()
 
@@ -190,21 +228,25 @@ class Producer(threading.Thread):
                 ids = [f"{self.prefix}-{number}-{i}" for i in range(number % 7 + 1)]
                 try:
                     answer = http.post(self.endpoint, json=[{"id": id} for id in ids])
+                    if answer.status_code != 200:
+                        self.failure = f"{answer.status_code} {answer.text}"
+                        return
+                    self.acknowledged += ids
                 except httpx.HTTPError as error:
-                    self.failure = repr(error)
-                    return
-                if answer.status_code != 200:
-                    self.failure = f"{answer.status_code} {answer.text}"
-                    return
-                self.acknowledged += ids
+                    if not self.patient:
+                        self.failure = repr(error)
+                        return
+                    self.unknown += ids
                 if self.enough.wait(0.003):
                     return
 
 
-def test_updates_under_load_lose_nothing_and_double_nothing(server):
+@pytest.mark.parametrize("kills", [(), (5, 11)], ids=["running", "killed"])
+def test_updates_under_load_lose_nothing_and_double_nothing(server, kills):
+    """`kills`: after which updates the server is killed and started again."""
     buckets = ("first", "second", "third")
     made = legacy.create(server, "busy", buckets[0], batch=legacy.AT_ONCE)
-    producers = [Producer(made["endpoint"], f"p{i}") for i in range(2)]
+    producers = [Producer(made["endpoint"], f"p{i}", bool(kills)) for i in range(2)]
     for producer in producers:
         producer.start()
     places = {("gzip", None, buckets[0])}
@@ -213,35 +255,39 @@ def test_updates_under_load_lose_nothing_and_double_nothing(server):
     for number in range(len(variants)):
         # 7 steps at a time: all of them, each unlike the one before.
         compression, prefix, bucket = variants[number * 7 % len(variants)]
-        batch = batches[number % len(batches)]
         pipeline = legacy.get(server, "busy")
         pipeline["destination"].update(
-            compression={"type": compression}, path={"bucket": bucket, "prefix": prefix}, batch=batch,
+            compression={"type": compression}, path={"bucket": bucket, "prefix": prefix}, batch=batches[number % len(batches)],
         )
         updated = legacy.replace(server, pipeline)
         assert (updated["version"], updated["id"], updated["endpoint"]) == (made["version"] + number + 1, made["id"], made["endpoint"])
         places.add((compression, prefix, bucket))
         # Some follow at once, some after files of this one.
         settle(0.6 if number % 3 == 0 else 0.05)
+        if number in kills:
+            server.kill()
+            server.start()
     pipeline["destination"]["batch"] = legacy.AT_ONCE
     legacy.replace(server, pipeline)
     for producer in producers:
         producer.enough.set()
         producer.join(timeout=30)
         assert not producer.is_alive() and producer.failure is None, producer.failure
-    acknowledged = [id for producer in producers for id in producer.acknowledged]
+    acknowledged = {id for producer in producers for id in producer.acknowledged}
+    unknown = {id for producer in producers for id in producer.unknown}
     assert len(acknowledged) > 1000, "too little load for a test"
+    assert bool(unknown) == bool(kills)
 
     def found() -> list[tuple[str, str, legacy.Object]]:
         return [(r["id"], b, o) for b in buckets for o in legacy.objects(server, b) for r in o.records]
 
-    wait_until("every record is in a file", 60, lambda: len(found()) >= len(acknowledged), every=0.3)
+    wait_until("every record is in a file", 60, lambda: acknowledged <= {id for id, _, _ in found()}, every=0.3)
     settle(1)
     records = found()
     ids = [id for id, _, _ in records]
     assert len(ids) == len(set(ids)), f"{len(ids) - len(set(ids))} records are doubled"
-    assert set(ids) == set(acknowledged)
-    assert server.ledger("legacy:busy")["delivered"] == len(acknowledged)
+    assert acknowledged <= set(ids) <= acknowledged | unknown
+    assert server.ledger("legacy:busy")["delivered"] == len(ids)
     assert {(o.compression, o.prefix, bucket) for _, bucket, o in records} <= places
     # What comes after the last update goes where it says.
     server.send(made, [{"id": "last"}])
@@ -249,23 +295,3 @@ def test_updates_under_load_lose_nothing_and_double_nothing(server):
     wait_until("the last record", 10, lambda: "last" in {id for id, _, _ in found()}, every=0.1)
     (place,) = ((o.compression, o.prefix, bucket) for id, bucket, o in found() if id == "last")
     assert place == (last["compression"]["type"], last["path"]["prefix"], last["path"]["bucket"])
-
-
-def test_a_killed_server_goes_on_with_the_updated_pipeline(server):
-    made = legacy.create(server, "hardy", "first", batch=legacy.AT_ONCE)
-    server.send_all(made, [{"id": i} for i in range(500)], batch=20)
-    pipeline = legacy.get(server, "hardy")
-    pipeline["destination"]["path"] = {"bucket": "second", "prefix": "p"}
-    after = legacy.replace(server, pipeline)
-    server.send_all(made, [{"id": i} for i in range(500, 1000)], batch=20)
-    server.kill()
-    server.start()
-    assert legacy.get(server, "hardy") == after
-    server.send(made, [{"id": 1000}])
-
-    def found() -> list[int]:
-        return sorted(r["id"] for b in ("first", "second") for o in legacy.objects(server, b) for r in o.records)
-
-    wait_until("every record is in a file", 30, lambda: len(found()) >= 1001)
-    settle(1)
-    assert found() == list(range(1001))

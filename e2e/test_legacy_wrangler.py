@@ -141,6 +141,7 @@ def test_wrangler_4_shows_the_servers_reasons(make_wrangler, server):
     wrangler.refuses(
         ("taken", *create, "taken", *to),
         *(("name", *create, name, *to) for name in ("under_score", "dash-last-", "a" * 64)),
+        ("The R2 bucket [no-bucket] doesn't exist", *create, "new", "--r2-bucket", "no-bucket"),
         ("transform", *create, "worked-on", *to, "--transform-worker", "my-worker.Transform"),
         ("[code: 1000]", "pipelines", "get", "nothing-here"),
         ("[code: 1000]", "pipelines", "update", "nothing-here", "--compression", "none"),

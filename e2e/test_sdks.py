@@ -43,6 +43,8 @@ def test_python_sdk_streams(server, client):
     assert code_of(missing.value) == 1016
     with pytest.raises(cloudflare.NotFoundError):
         streams.delete(first.id, account_id=account)
+    # Who has no token does not learn that it is gone.
+    assert server.post(first.id, b"[{}]").status_code == 401
     assert server.post(first.id, b"[{}]", server.bearer).status_code == 404
 
 
@@ -210,6 +212,44 @@ def test_python_sdk_changes_a_streams_http_and_binding(server, client):
     assert changed.http.cors is None or changed.http.cors.origins in (None, [])
     assert server.post(made.id, b"[{}]", server.bearer).status_code == 404
     assert streams.get(made.id, account_id=account).version == 4
+
+
+def test_python_sdk_buckets_catalogs_and_catalog_sinks(server, client):
+    account, catalogs = server.account, client.r2_data_catalog
+    assert client.r2.buckets.create(account_id=account, name="lake-bucket").name == "lake-bucket"
+    assert [b.name for b in client.r2.buckets.list(account_id=account).buckets] == ["lake-bucket"]
+    assert client.r2.buckets.get("lake-bucket", account_id=account).name == "lake-bucket"
+    with pytest.raises(cloudflare.NotFoundError) as missing:
+        catalogs.get("lake-bucket", account_id=account)
+    assert code_of(missing.value) == 40401
+    assert catalogs.enable("lake-bucket", account_id=account).name == f"{account}_lake-bucket"
+    got = catalogs.get("lake-bucket", account_id=account)
+    assert (got.name, got.bucket, got.status) == (f"{account}_lake-bucket", "lake-bucket", "active")
+    assert [w.bucket for w in catalogs.list(account_id=account).warehouses] == ["lake-bucket"]
+    catalogs.credentials.create("lake-bucket", account_id=account, token=server.token)
+    configs = catalogs.maintenance_configs
+    configs.update("lake-bucket", account_id=account, compaction={"state": "enabled", "target_size_mb": "64"})
+    shown = configs.get("lake-bucket", account_id=account).maintenance_config
+    assert (shown.compaction.state, shown.compaction.target_size_mb) == ("enabled", "64")
+
+    # Both spellings of the type.
+    table = {"account_id": account, "bucket": "lake-bucket", "namespace": "space", "table_name": "events", "token": "hush-hush"}
+    for number, type in enumerate(("r2_data_catalog", "basin_catalog")):
+        sink = client.pipelines.sinks.create(
+            account_id=account, name=f"table_{number}", type=type, config={**table, "table_name": f"events_{number}"},
+            format={"type": "parquet", "compression": "zstd"},
+        )
+        got = client.pipelines.sinks.get(sink.id, account_id=account)
+        assert (got.config.namespace, got.config.table_name) == ("space", f"events_{number}")
+        assert "hush-hush" not in sink.model_dump_json() + got.model_dump_json()
+        client.pipelines.sinks.delete(sink.id, account_id=account)
+    catalogs.disable("lake-bucket", account_id=account)
+    assert catalogs.get("lake-bucket", account_id=account).status == "inactive"
+    with pytest.raises(cloudflare.NotFoundError) as missing:
+        catalogs.enable("no-bucket", account_id=account)
+    assert code_of(missing.value) == 10006
+    client.r2.buckets.delete("lake-bucket", account_id=account)
+    assert client.r2.buckets.list(account_id=account).buckets == []
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

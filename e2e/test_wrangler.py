@@ -5,7 +5,7 @@ import re
 
 import duckdb
 
-from wrangler import created_id, execute, printed_curl
+from wrangler import LEGACY_4, created_id, execute, printed_curl
 
 SCHEMA = {"fields": [
     {"name": "user_id", "type": "string", "required": True},
@@ -114,6 +114,40 @@ def test_wrangler_manages_buckets(wrangler):
     assert "exist" in wrangler.text("r2", "bucket", "create", "second-bucket", code=1)
 
 
+def test_wrangler_manages_the_catalogs_of_buckets(wrangler, server):
+    catalog = ("r2", "bucket", "catalog")
+    server.call("POST", "r2/buckets", {"name": "lake-bucket"})
+    assert "is not enabled" in wrangler.text(*catalog, "get", "lake-bucket")
+    text = wrangler.text(*catalog, "enable", "lake-bucket")
+    assert "Successfully enabled" in text and f"Warehouse: '{server.account}_lake-bucket'" in text
+    token = ("--token", server.token)
+    assert "Successfully enabled" in wrangler.text(*catalog, "compaction", "enable", "lake-bucket", "--target-size", "64", *token)
+    text = wrangler.text(*catalog, "snapshot-expiration", "enable", "lake-bucket", "--older-than-days", "7", "--retain-last", "3", *token)
+    assert "Successfully enabled" in text
+    seen = server.call("GET", "r2-catalog/lake-bucket")["result"]
+    assert seen["status"] == "active" and server.token not in str(seen)
+    assert seen["maintenance_config"]["compaction"]["state"] == "enabled"
+    assert seen["maintenance_config"]["snapshot_expiration"]["max_snapshot_age"] == "7d"
+    wrangler.refuses(
+        ("[code: 1001]", *catalog, "compaction", "enable", "lake-bucket", "--token", "0" * 40),
+        ("[code: 10006]", *catalog, "enable", "no-bucket"),
+    )
+    assert "Successfully disabled" in wrangler.text(*catalog, "disable", "lake-bucket")
+    assert server.call("GET", "r2-catalog/lake-bucket")["result"]["status"] == "inactive"
+
+
+def test_wrangler_finds_out_who_it_is(make_wrangler, server):
+    newest, older = make_wrangler(), make_wrangler(LEGACY_4)
+    server.create_stream("events")
+    for wrangler in (newest, older):
+        del wrangler.environment["CLOUDFLARE_ACCOUNT_ID"]
+        text = wrangler.text("whoami")
+        assert "User API Token" in text and server.account in text
+    # The one account there is is taken without a question.
+    assert [s["name"] for s in newest.json("pipelines", "streams", "list")] == ["events"]
+    older.text("pipelines", "list")
+
+
 def test_a_wrong_token_is_refused_with_a_plain_error(wrangler, server):
     server.create_stream("hidden")
     wrangler.environment["CLOUDFLARE_API_TOKEN"] = "0" * 40
@@ -179,7 +213,7 @@ def test_what_is_missing_taken_or_wrong_is_refused(wrangler, server, folder):
         ("no_such_column", *pipelines, "create", "bad", "--sql", bad_sql),
         ("int65", *streams, "create", "bad", "--schema-file", str(schema)),
         ("Failed to create sink 'bad': config.path", *sinks, "create", "bad", "--type", "r2", "--bucket", "a-bucket", *keys, "--path", "../up"),
-        ("not supported yet", *sinks, "create", "bad", "--bucket", "a-bucket", *catalog),
+        ("Parquet", *sinks, "create", "bad", "--bucket", "a-bucket", "--format", "json", *catalog),
         *(("not found", *kind, "delete", "nothing-here") for kind in (streams, sinks, pipelines)),
         *(("not found", *kind, "get", "nothing-here") for kind in (streams, sinks, pipelines)),
     )

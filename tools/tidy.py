@@ -30,6 +30,7 @@ ONLY_IN = {
 NEVER = {
     "lakehead-model": ("arrow", "tokio", "hyper", "axum", "lakehead-"),
     "lakehead-cli": ("lakehead-server",),
+    "lakehead-hosts": ("arrow", "datafusion", "lakehead-server", "lakehead-log", "lakehead-meta"),
     "lakehead-log": ("arrow",),
     "lakehead-meta": ("arrow", "http", "hyper", "axum"),
 }

@@ -17,6 +17,7 @@ mod api;
 mod endpoint;
 mod error;
 mod expiry;
+mod names;
 mod stream_names;
 mod table;
 mod tokens;
@@ -29,6 +30,7 @@ use lakehead_model::{Clock, SystemClock};
 
 pub use endpoint::Where;
 pub use error::Error;
+pub use names::Names;
 pub use tokens::{Create, TokensCommand};
 
 /// The commands, for the binary to embed.

@@ -47,6 +47,7 @@ pub struct NewToken {
     pub name: String,
     pub permissions: Permissions,
     pub streams: Option<Vec<StreamId>>,
+    pub bucket: Option<String>,
     pub expires_at: Option<Timestamp>,
 }
 
@@ -142,9 +143,10 @@ impl Store {
             let text = format!("there are {TOKENS_MAX} tokens already, which is the limit; revoke one");
             return Err(Error::new(ErrorKind::Limit, text));
         }
-        let NewToken { name, permissions, streams, expires_at } = new;
+        let NewToken { name, permissions, streams, bucket, expires_at } = new;
         let id = TokenId::random(&*tokens.random);
-        let token = Token { id, name, permissions, streams, created_at: now, expires_at, last_used_at: None };
+        let token =
+            Token { id, name, permissions, streams, bucket, created_at: now, expires_at, last_used_at: None };
         let value = format!("{TOKEN_PREFIX}{id}_{}", random_hex(&*tokens.random));
         let sha256: [u8; 32] = Sha256::digest(&value).into();
         let sealed_sha256 = hex::text(&self.vault.seal(&place(id), &sha256)?);

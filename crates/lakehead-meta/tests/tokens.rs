@@ -23,6 +23,7 @@ fn sender(name: &str) -> NewToken {
         name: name.into(),
         permissions: Permissions { send: true, ..Permissions::default() },
         streams: None,
+        bucket: None,
         expires_at: None,
     }
 }
@@ -59,16 +60,18 @@ fn a_value_has_its_documented_form_and_lets_its_token_in() {
     let new = NewToken {
         permissions: Permissions { read: true, write: false, send: true },
         streams: Some(vec![StreamId(1), StreamId(2)]),
+        bucket: Some("lake".into()),
         expires_at: Some(Timestamp(900)),
         ..sender("ci")
     };
     let (token, value) = store.create_token(new.clone(), Timestamp(50)).unwrap();
-    let NewToken { name, permissions, streams, expires_at } = new;
+    let NewToken { name, permissions, streams, bucket, expires_at } = new;
     let expected = Token {
         id: token.id,
         name,
         permissions,
         streams,
+        bucket,
         created_at: Timestamp(50),
         expires_at,
         last_used_at: None,

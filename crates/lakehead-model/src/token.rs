@@ -84,6 +84,9 @@ pub struct Token {
     /// of the same number. A stream that was deleted stays in the list and means nothing: its id never comes back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub streams: Option<Vec<StreamId>>,
+    /// The only bucket whose objects it may read as an S3 key; `None`: every one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bucket: Option<String>,
     pub created_at: Timestamp,
     /// The first moment at which it is worth nothing; `None`: it lasts until it is revoked.
     #[serde(default, skip_serializing_if = "Option::is_none")]

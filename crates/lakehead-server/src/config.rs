@@ -26,6 +26,7 @@ pub struct Config {
     pub log: Log,
     pub ingest: Ingest,
     pub sinks: Sinks,
+    pub hosts: Hosts,
     /// Where buckets are, by name. A bucket that is not listed is a folder `buckets/{name}` of the data folder.
     pub buckets: BTreeMap<String, Bucket>,
 }
@@ -41,6 +42,7 @@ impl Default for Config {
             log: Log::default(),
             ingest: Ingest::default(),
             sinks: Sinks::default(),
+            hosts: Hosts::default(),
             buckets: BTreeMap::new(),
         }
     }
@@ -123,6 +125,15 @@ impl Default for Sinks {
     }
 }
 
+/// The hosts that wrangler contacts by fixed names. See `lakehead wrangler-hosts`.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Hosts {
+    /// Address of the TLS listener that plays them; absent, nobody does. wrangler knows port 443 alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub listen: Option<SocketAddr>,
+}
+
 /// Where a bucket is: a folder (`path`), or an S3 endpoint (`endpoint`).
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -187,6 +198,7 @@ const ENVIRONMENT: &[(&str, &[&str], Kind)] = &[
     ("LAKEHEAD_LOG__ACCEPT_LOSS", &["log", "accept_loss"], Kind::Flag),
     ("LAKEHEAD_INGEST__CONNECTIONS_MAX", &["ingest", "connections_max"], Kind::Integer),
     ("LAKEHEAD_INGEST__IN_FLIGHT_BYTES_MAX", &["ingest", "in_flight_bytes_max"], Kind::Integer),
+    ("LAKEHEAD_HOSTS__LISTEN", &["hosts", "listen"], Kind::Text),
     ("LAKEHEAD_SINKS__BUFFER_BYTES_MAX", &["sinks", "buffer_bytes_max"], Kind::Integer),
 ];
 

@@ -21,16 +21,8 @@ pub fn note_url(data_dir: &Path, base_url: &str) -> std::io::Result<()> {
 /// # Errors
 /// If no server was ever started on the data folder.
 pub fn exports(config: &Config) -> Result<String, ConfigError> {
-    let read = |name: &str| {
-        let path = config.data_dir.join(name);
-        std::fs::read_to_string(&path).map(|text| text.trim().to_owned()).map_err(|e| {
-            let path = path.display();
-            ConfigError(format!(
-                "cannot read `{path}` ({e}); has `lakehead serve` been started on this data folder?"
-            ))
-        })
-    };
-    let (account, token, url) = (read("account_id")?, read("admin_token")?, read(URL_FILE)?);
+    let (account, token) = (account_id(config)?, read(config, "admin_token")?);
+    let url = read(config, URL_FILE)?;
     let lines = [
         ("CLOUDFLARE_API_BASE_URL", format!("{url}/client/v4")),
         ("CLOUDFLARE_BASE_URL", format!("{url}/client/v4")),
@@ -38,6 +30,24 @@ pub fn exports(config: &Config) -> Result<String, ConfigError> {
         ("CLOUDFLARE_API_TOKEN", token),
     ];
     Ok(lines.iter().map(|(name, value)| format!("export {name}={}\n", quoted(value))).collect())
+}
+
+/// The id of the account.
+///
+/// # Errors
+/// If no server was ever started on the data folder.
+pub fn account_id(config: &Config) -> Result<String, ConfigError> {
+    read(config, "account_id")
+}
+
+fn read(config: &Config, name: &str) -> Result<String, ConfigError> {
+    let path = config.data_dir.join(name);
+    std::fs::read_to_string(&path).map(|text| text.trim().to_owned()).map_err(|e| {
+        let path = path.display();
+        ConfigError(format!(
+            "cannot read `{path}` ({e}); has `lakehead serve` been started on this data folder?"
+        ))
+    })
 }
 
 /// A word for a POSIX shell.

@@ -1,6 +1,7 @@
 //! Which part of the server a request is for.
 
 use axum::Router;
+use bytes::Bytes;
 use http::{Request, Response, StatusCode, header};
 use http_body_util::Either;
 use hyper::body::Incoming;
@@ -9,6 +10,7 @@ use tokio::sync::watch;
 use tower_service::Service;
 
 use crate::access::Peer;
+use crate::api;
 use crate::binding;
 use crate::http::answer::{self, Body};
 use crate::ingest::Ingest;
@@ -20,6 +22,7 @@ pub struct Front {
     log: LocalLog,
     metrics: Metrics,
     draining: watch::Receiver<bool>,
+    openapi: Bytes,
 }
 
 impl Front {
@@ -30,7 +33,8 @@ impl Front {
         metrics: Metrics,
         draining: watch::Receiver<bool>,
     ) -> Self {
-        Front { ingest, api, log, metrics, draining }
+        let openapi = api::openapi::document().to_string().into();
+        Front { ingest, api, log, metrics, draining, openapi }
     }
 
     pub async fn handle(
@@ -46,6 +50,7 @@ impl Front {
         match request.uri().path() {
             path if binding::is_for(path) => binding::begin(request).map(Either::Left),
             "/healthz" | "/health" => answer::text(StatusCode::OK, "ok\n").map(Either::Left),
+            "/openapi.json" => answer::json(StatusCode::OK, self.openapi.clone()).map(Either::Left),
             "/readyz" => self.ready().map(Either::Left),
             "/metrics" => answer::text(StatusCode::OK, self.metrics()).map(Either::Left),
             _ => {

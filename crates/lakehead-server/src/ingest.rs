@@ -20,6 +20,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 use lakehead_decode::{BodyError, frame_array, frame_lines};
+use lakehead_hosts::names::{PIPELINES_DOMAIN, STREAMS_DOMAIN};
 use lakehead_log::{Append, AppendError, LocalLog};
 use lakehead_model::limits::REQUEST_BYTES_MAX;
 use lakehead_model::{Clock, StreamId};
@@ -47,8 +48,8 @@ pub struct Ingest {
     /// Requests answered with 200.
     accepted: IntCounter,
     draining: watch::Receiver<bool>,
-    /// `.` and the configured domain, lower case.
-    domain_suffix: String,
+    /// Each `.` and a domain, lower case: the configured one, and Cloudflare's own.
+    domain_suffixes: [String; 3],
 }
 
 /// Why a request was not accepted. Each has one status and one code; see [`Refusal::answer`].
@@ -86,13 +87,15 @@ impl Ingest {
         metrics: Metrics,
         draining: watch::Receiver<bool>,
     ) -> Self {
-        let domain_suffix = format!(".{}", domain.to_ascii_lowercase());
+        let domain_suffixes =
+            [domain, STREAMS_DOMAIN, PIPELINES_DOMAIN].map(|d| format!(".{}", d.to_ascii_lowercase()));
         let budget = BodyBudget::new(in_flight_bytes_max);
         let accepted = metrics.ingest_requests.with_label_values(&[StatusCode::OK.as_str()]);
-        Ingest { log, endpoints, access, budget, clock, metrics, accepted, draining, domain_suffix }
+        Ingest { log, endpoints, access, budget, clock, metrics, accepted, draining, domain_suffixes }
     }
 
-    /// The stream that a request is for, if it is an ingest request: by host `{id}.{domain}`, or by path `/ingest/{id}`.
+    /// The stream that a request is for, if it is an ingest request: by host `{id}.{domain}`,
+    /// where the domain may be Cloudflare's, or by path `/ingest/{id}`.
     /// The text is not checked.
     pub fn target<'r>(&self, path: &'r str, host: Option<&'r str>) -> Option<&'r str> {
         if let Some(rest) = path.strip_prefix("/ingest/") {
@@ -100,9 +103,10 @@ impl Ingest {
         }
         let host = host?;
         let host = host.rsplit_once(':').map_or(host, |(host, _)| host);
-        let split = host.len().checked_sub(self.domain_suffix.len())?;
-        let (id, suffix) = host.split_at_checked(split)?;
-        suffix.eq_ignore_ascii_case(&self.domain_suffix).then_some(id)
+        self.domain_suffixes.iter().find_map(|wanted| {
+            let (id, suffix) = host.split_at_checked(host.len().checked_sub(wanted.len())?)?;
+            suffix.eq_ignore_ascii_case(wanted).then_some(id)
+        })
     }
 
     /// Answers one request for the stream `target`.
@@ -266,8 +270,31 @@ pub(crate) fn acknowledgement(committed: usize) -> String {
     format!("{{\"success\":true,\"result\":{{\"committed\":{committed}}}}}")
 }
 
+/// Every refusal there is: status, code, message or an example of it.
+pub(crate) fn refusals() -> Vec<(StatusCode, u32, String)> {
+    let example = "what is wrong, and where".to_owned();
+    let all = [
+        Refusal::NoSuchStream,
+        Refusal::Method,
+        Refusal::NotAuthenticated,
+        Refusal::Forbidden,
+        Refusal::TooManyGuesses,
+        Refusal::Draining,
+        Refusal::Encoding,
+        Refusal::TooLarge(example.clone()),
+        Refusal::Malformed(example.clone()),
+        Refusal::NotRecords(example),
+        Refusal::TooSlow,
+        Refusal::Disconnected,
+        Refusal::Backlogged,
+        Refusal::Full,
+        Refusal::Stopping,
+    ];
+    all.iter().map(Refusal::parts).map(|(status, code, message)| (status, code, message.to_owned())).collect()
+}
+
 impl Refusal {
-    /// Codes: 1003 is Cloudflare's for malformed JSON, 1016 and 10000 are its API's; the others are ours.
+    /// Codes: 1003 is Cloudflare's for malformed JSON, 100, 1016 and 10000 are its API's; the others are ours.
     fn parts(&self) -> (StatusCode, u32, &str) {
         match self {
             Refusal::NoSuchStream => {

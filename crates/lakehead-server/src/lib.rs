@@ -9,6 +9,7 @@ pub mod demo;
 pub mod environment;
 pub mod front;
 pub mod guesses;
+pub mod hosts;
 pub mod http;
 pub mod ingest;
 pub mod metrics;

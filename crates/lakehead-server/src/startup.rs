@@ -1,10 +1,12 @@
 //! From a configuration to a running server: the only file that knows all parts.
 
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lakehead_disk::{Disk, SystemDisk};
+use lakehead_hosts::Certificates;
 use lakehead_log::{Fatal, LocalLog};
 use lakehead_meta::{Identity, Store};
 use lakehead_model::{Clock, Random, SystemClock, SystemRandom};
@@ -16,6 +18,7 @@ use tokio::task::JoinHandle;
 use crate::access::Access;
 use crate::config::Config;
 use crate::front::Front;
+use crate::hosts::{self, Account};
 use crate::http::listener;
 use crate::ingest::Ingest;
 use crate::ingest::endpoints::Endpoints;
@@ -110,7 +113,7 @@ impl Server {
                 clock: Arc::clone(&clock),
                 random: Arc::clone(&random),
                 disk: Arc::clone(&disk),
-                data_dir,
+                data_dir: data_dir.clone(),
                 async_runtime: tokio::runtime::Handle::current(),
             },
             Arc::clone(&statuses),
@@ -133,10 +136,30 @@ impl Server {
             drain.clone(),
         );
         let saving_uses = tokio::spawn(save_uses(Arc::clone(&store)));
-        let control = wiring::control(Arc::clone(&store), storage, statuses, clock, random, &identity);
-        let api = wiring::api(control, access, &base_url);
+        let control = wiring::control(
+            Arc::clone(&store),
+            storage,
+            statuses,
+            Arc::clone(&clock),
+            Arc::clone(&random),
+            &identity,
+        );
+        let api = wiring::api(Arc::clone(&control), access, &base_url);
         let front = Arc::new(Front::new(ingest, api, log.clone(), metrics, drain));
+        let playing = match config.hosts.listen {
+            None => None,
+            Some(address) => {
+                let account = Account { control, store: Arc::clone(&store), clock: Arc::clone(&clock) };
+                Some(play_hosts(address, &data_dir, account, (disk, clock, random), &front, &close).await?)
+            }
+        };
         let serving = tokio::spawn(listener::serve(listener, config.ingest.connections_max, close, front));
+        let serving = tokio::spawn(async move {
+            let _ = serving.await;
+            if let Some(playing) = playing {
+                let _ = playing.await;
+            }
+        });
         tracing::info!(%address, "ready");
         Ok(Server {
             address,
@@ -179,6 +202,35 @@ impl Server {
             Err(error) => tracing::error!(%error, "stopping failed"),
         }
     }
+}
+
+/// Starts the listener that plays the hosts with fixed names.
+async fn play_hosts(
+    address: SocketAddr,
+    data_dir: &Path,
+    account: Account,
+    (disk, clock, random): (Arc<dyn Disk>, Arc<dyn Clock>, Arc<dyn Random>),
+    front: &Arc<Front>,
+    close: &watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, StartError> {
+    let account_id = account.control.account_id().to_owned();
+    let certificates =
+        Certificates::open(data_dir, &account_id, disk, Arc::clone(&clock), Arc::clone(&random))
+            .map_err(|e| failed(74)(format!("hosts: {e}")))?;
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|e| failed(74)(format!("cannot listen on {address} (`hosts.listen`): {e}")))?;
+    let through = hosts::through(Arc::clone(front));
+    let played = lakehead_hosts::Front::new(Arc::new(account), clock, random, through);
+    let settings = lakehead_hosts::Settings::default();
+    let close = close.clone();
+    Ok(tokio::spawn(async move {
+        let served =
+            lakehead_hosts::serve(listener, settings, Arc::new(certificates), Arc::new(played), close);
+        if let Err(error) = served.await {
+            tracing::error!(%error, "the hosts with fixed names are not played");
+        }
+    }))
 }
 
 /// Saves when tokens were last used, from time to time.

@@ -12,7 +12,8 @@ use lakehead_transform::Source;
 use crate::access::Access;
 use crate::api::{self, Api};
 use crate::control::{
-    BucketStore, Control, Error, LocalBuckets, Object, Parts, SqlCompiler, SqlRefusal, StatementRef, Usage,
+    BucketStore, Control, Error, LocalBuckets, Object, ObjectEntry, Parts, SqlCompiler, SqlRefusal,
+    StatementRef, Usage,
 };
 use crate::runtime::Statuses;
 use crate::storage::Storage;
@@ -95,6 +96,17 @@ impl BucketStore for Folders {
 
     fn delete_if_empty(&self, bucket: &str) -> Result<(), Error> {
         self.local(bucket).map_or_else(|| Self::elsewhere(bucket), |folder| folder.delete_if_empty(bucket))
+    }
+
+    fn list_objects(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        keys_max: usize,
+    ) -> Result<Vec<ObjectEntry>, Error> {
+        let Some(folder) = self.local(bucket) else { return Self::elsewhere(bucket) };
+        folder.list_objects(bucket, prefix, after, keys_max)
     }
 
     fn get_object(&self, bucket: &str, key: &str) -> Result<Object, Error> {

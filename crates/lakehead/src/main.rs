@@ -5,9 +5,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
-use lakehead_server::config::{Config, Flags};
+use lakehead_server::config::{Config, ConfigError, Flags};
 use lakehead_server::startup::Server;
-use lakehead_server::{demo, environment, telemetry};
+use lakehead_server::{demo, environment, hosts, telemetry};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// Pipelines take and give back batches of megabytes on many threads; the system's allocator would keep an arena for each.
@@ -33,6 +33,14 @@ enum Command {
     Dev(Common),
     /// Print the environment of wrangler and the SDKs, for `eval`.
     Env(Common),
+    /// Print the lines of a hosts file that make wrangler reach the running server under names it does not let anybody change.
+    WranglerHosts {
+        #[command(flatten)]
+        common: Common,
+        /// Play `api.cloudflare.com` as well: no variables are needed then, and Cloudflare's own API cannot be reached.
+        #[arg(long)]
+        with_api: bool,
+    },
     #[command(flatten)]
     Client(lakehead_cli::Command),
 }
@@ -65,10 +73,13 @@ fn keep_freed_pages() {
 
 fn main() -> ExitCode {
     keep_freed_pages();
-    let (common, run): (_, fn(Config) -> ExitCode) = match Cli::parse().command {
-        Command::Serve(common) => (common, |config| serve(config, false)),
-        Command::Dev(common) => (common, |config| serve(config, true)),
-        Command::Env(common) => (common, env),
+    let (common, run): (_, Box<dyn FnOnce(Config) -> ExitCode>) = match Cli::parse().command {
+        Command::Serve(common) => (common, Box::new(|config| serve(config, false))),
+        Command::Dev(common) => (common, Box::new(|config| serve(config, true))),
+        Command::Env(common) => (common, Box::new(|config| print(environment::exports(&config)))),
+        Command::WranglerHosts { common, with_api } => {
+            (common, Box::new(move |config| wrangler_hosts(&config, with_api)))
+        }
         Command::Client(command) => return lakehead_cli::run(command),
     };
     let flags = Flags { config_file: common.config, data_dir: common.data_dir, listen: common.listen };
@@ -83,8 +94,15 @@ fn fail(code: u8, error: &dyn std::fmt::Display) -> ExitCode {
     ExitCode::from(code)
 }
 
-fn env(config: Config) -> ExitCode {
-    match environment::exports(&config) {
+fn wrangler_hosts(config: &Config, with_api: bool) -> ExitCode {
+    match lakehead_cli::Names::of_server(&config.data_dir) {
+        Ok(n) => print(hosts::lines(config, &n.buckets, &n.stream_ids, &n.legacy_ids, with_api)),
+        Err(error) => fail(EXIT_INTERNAL, &error),
+    }
+}
+
+fn print(lines: Result<String, ConfigError>) -> ExitCode {
+    match lines {
         Ok(lines) => {
             print!("{lines}");
             ExitCode::SUCCESS

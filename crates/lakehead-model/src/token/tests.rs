@@ -6,6 +6,7 @@ fn token() -> Token {
         name: "ci".into(),
         permissions: Permissions { send: true, ..Permissions::default() },
         streams: None,
+        bucket: None,
         created_at: Timestamp(5),
         expires_at: None,
         last_used_at: None,

@@ -22,7 +22,7 @@ impl<S: Send + Sync> FromRequestParts<S> for PathParts {
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Infallible> {
         let found = match RawPathParams::from_request_parts(parts, state).await {
             Ok(params) => {
-                params.iter().filter(|(name, _)| *name != "account").map(|(_, v)| v.to_owned()).collect()
+                params.iter().filter(|(name, _)| *name != "account_id").map(|(_, v)| v.to_owned()).collect()
             }
             Err(_) => Vec::new(),
         };

@@ -75,6 +75,7 @@ fn new_token(body: &Object<'_>) -> Result<NewToken, Invalid> {
         name,
         permissions: Permissions::from_words("permissions", words.iter().map(String::as_str))?,
         streams,
+        bucket: None,
         expires_at: body.text("expires_on")?.map(|text| expiry(body, text)).transpose()?,
     })
 }

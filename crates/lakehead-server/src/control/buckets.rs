@@ -9,7 +9,7 @@ use lakehead_model::resource::Bucket;
 use lakehead_model::{Timestamp, name};
 
 pub use super::local_buckets::LocalBuckets;
-use super::{Control, Error, Kind};
+use super::{Control, Error, Kind, ObjectEntry};
 
 /// An object and its bytes.
 pub struct Object {
@@ -56,6 +56,18 @@ pub trait BucketStore: Send + Sync {
     fn configured(&self) -> Vec<String> {
         Vec::new()
     }
+
+    /// The first `keys_max` objects whose keys begin with `prefix` and follow `after`, by the bytes of their keys.
+    ///
+    /// # Errors
+    /// `NotHere` for a bucket in another system, `Unavailable`.
+    fn list_objects(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        keys_max: usize,
+    ) -> Result<Vec<ObjectEntry>, Error>;
 
     /// How much is in the bucket; `None` if that would take too long to find out.
     ///
@@ -187,6 +199,21 @@ impl Control {
         self.commit(&catalog, &[Change::DeleteBucket(bucket.name.clone())])?;
         tracing::info!(bucket = bucket.name, "bucket deleted");
         Ok(())
+    }
+
+    /// Some of the objects of a bucket, as [`BucketStore::list_objects`] has them.
+    ///
+    /// # Errors
+    /// `Missing`, `NotHere`, `Unavailable`.
+    pub fn objects(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        keys_max: usize,
+    ) -> Result<Vec<ObjectEntry>, Error> {
+        let bucket = self.bucket(bucket)?;
+        self.parts.buckets.list_objects(&bucket.name, prefix, after, keys_max)
     }
 
     /// An object of a bucket.

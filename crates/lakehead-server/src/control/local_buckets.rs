@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-use super::{BucketStore, Error, Kind, Object, Usage};
+use super::{BucketStore, Error, Kind, Object, ObjectEntry, Usage, listing};
 
 /// Parts of a key; S3 allows 1,024 bytes of key.
 const DEPTH_MAX: usize = 512;
@@ -107,6 +107,17 @@ impl BucketStore for LocalBuckets {
             return Err(missing());
         }
         Ok(Object { size_bytes: metadata.len(), bytes: Box::new(file) })
+    }
+
+    fn list_objects(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        keys_max: usize,
+    ) -> Result<Vec<ObjectEntry>, Error> {
+        let folder = self.folder(bucket);
+        listing::list(&folder, prefix, after, keys_max).map_err(|e| unavailable("list", &folder, &e))
     }
 
     fn usage(&self, bucket: &str) -> Result<Option<Usage>, Error> {

@@ -16,6 +16,7 @@ mod catalogs;
 mod cors;
 mod error;
 mod legacy;
+mod listing;
 mod local_buckets;
 mod pipelines;
 mod seams;
@@ -38,6 +39,7 @@ pub use buckets::{BucketStore, LocalBuckets, NewBucket, Object, Usage};
 pub use catalogs::{CatalogView, MaintenancePatch};
 pub use error::{Error, Kind};
 pub use legacy::LegacySettings;
+pub use listing::ObjectEntry;
 pub use pipelines::{PipelineView, TableView};
 pub use seams::{
     Counters, PipelineState, PipelineStatus, PipelineStatuses, SqlCompiler, SqlRefusal, StatementRef,

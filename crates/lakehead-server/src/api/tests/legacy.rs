@@ -23,7 +23,11 @@ fn body(name: &str) -> Value {
 
 impl Server {
     async fn put(&self, below: &str, body: &Value) -> super::Reply {
-        self.with_body(Method::PUT, below, body.to_string()).await
+        {
+            let request =
+                self.request(&Method::PUT, &self.path(below)).body(axum::body::Body::from(body.to_string()));
+            self.exchange(request.expect("a request"), Some(body)).await
+        }
     }
 }
 

@@ -5,7 +5,9 @@ mod bodies;
 mod buckets;
 mod catalogs;
 mod legacy;
+mod openapi;
 mod pipelines;
+mod schema_check;
 mod secrets;
 mod sinks;
 mod streams;
@@ -72,12 +74,19 @@ impl Server {
     }
 
     async fn send(&self, request: Request<Body>) -> Reply {
+        self.exchange(request, None).await
+    }
+
+    /// `sent`: the body of `request`, to be held against the document if the request is accepted.
+    async fn exchange(&self, request: Request<Body>, sent: Option<&Value>) -> Reply {
+        let (method, path) = (request.method().clone(), request.uri().to_string());
         let (status, headers, bytes) = self.raw(request).await;
         let body: Value = serde_json::from_slice(&bytes).expect("every answer is JSON");
         assert_eq!(headers["content-type"], "application/json");
         assert_eq!(status.as_u16() >= 400, body["success"] == false, "{status} {body}");
         assert!(body["errors"].is_array() && body["messages"].is_array(), "{body}");
         assert_eq!(body["errors"] == json!([]), body["success"] == true, "{body}");
+        openapi::check_exchange(&method, &path, sent, status, &body);
         Reply { status, headers, body }
     }
 
@@ -97,11 +106,13 @@ impl Server {
     }
 
     async fn post(&self, below: &str, body: Value) -> Reply {
-        self.with_body(Method::POST, below, body.to_string()).await
+        let request = self.request(&Method::POST, &self.path(below)).body(Body::from(body.to_string()));
+        self.exchange(request.expect("a request"), Some(&body)).await
     }
 
     async fn patch(&self, below: &str, body: Value) -> Reply {
-        self.with_body(Method::PATCH, below, body.to_string()).await
+        let request = self.request(&Method::PATCH, &self.path(below)).body(Body::from(body.to_string()));
+        self.exchange(request.expect("a request"), Some(&body)).await
     }
 
     /// Makes something and returns its id.

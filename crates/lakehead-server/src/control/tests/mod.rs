@@ -20,8 +20,8 @@ use lakehead_model::{PipelineId, Timestamp};
 use parking_lot::Mutex;
 
 use super::{
-    BucketStore, Control, Error, LocalBuckets, NewSink, NewStream, Object, Parts, PipelineStatus,
-    SqlCompiler, SqlRefusal, StatementRef, Usage,
+    BucketStore, Control, Error, LocalBuckets, NewSink, NewStream, Object, ObjectEntry, Parts,
+    PipelineStatus, SqlCompiler, SqlRefusal, StatementRef, Usage,
 };
 
 /// Understands `INSERT INTO <sink> SELECT * FROM <stream>` and nothing else.
@@ -52,6 +52,16 @@ impl SqlCompiler for WordSplitter {
 struct Folders(LocalBuckets);
 
 impl BucketStore for Folders {
+    fn list_objects(
+        &self,
+        bucket: &str,
+        prefix: &str,
+        after: Option<&str>,
+        keys_max: usize,
+    ) -> Result<Vec<ObjectEntry>, Error> {
+        self.0.list_objects(bucket, prefix, after, keys_max)
+    }
+
     fn create(&self, bucket: &str) -> Result<(), Error> {
         self.0.create(bucket)
     }
