@@ -116,12 +116,15 @@ async fn talk(
                 continue;
             }
             _ = ticks.tick() => {
-                if meter.message_age().as_secs() > MESSAGE_SECONDS_MAX {
-                    return Some(Ending::new(CloseCode::Policy, "the records arrived too slowly"));
-                }
                 let silence_max = if session.is_idle() { IDLE_SECONDS_MAX } else { SILENT_SECONDS_MAX };
-                if meter.silence().as_secs() > silence_max {
-                    return Some(Ending { code: CloseCode::Normal, frame: String::new() });
+                match meter.message_age() {
+                    Some(age) if age.as_secs() > MESSAGE_SECONDS_MAX => {
+                        return Some(Ending::new(CloseCode::Policy, "the records arrived too slowly"));
+                    }
+                    None if meter.silence().as_secs() > silence_max => {
+                        return Some(Ending { code: CloseCode::Normal, frame: String::new() });
+                    }
+                    _ => {}
                 }
                 continue;
             }

@@ -37,9 +37,9 @@ struct State {
 }
 
 impl Meter {
-    /// For how long a message has been arriving.
-    pub(super) fn message_age(&self) -> Duration {
-        self.0.lock().began.map(|at| at.elapsed()).unwrap_or_default()
+    /// For how long a message has been arriving, if one is.
+    pub(super) fn message_age(&self) -> Option<Duration> {
+        self.0.lock().began.map(|at| at.elapsed())
     }
 
     /// For how long nothing has been read.
