@@ -89,8 +89,7 @@ def test_what_is_not_so_compressed_is_refused(kept, encoding):
     kept.refuses(bytes(whole), malformed, line)
 
 
-# Brotli's case is in test_findings.py.
-@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "br"])
+@pytest.mark.parametrize("name", ENCODERS)
 @pytest.mark.parametrize("behind", [b"\0", b"garbage", b"\0" * 100, b"[{}]"], ids=lambda behind: ascii(behind)[2:12])
 def test_what_stands_behind_the_end_refuses_the_body(kept, name, behind):
     name, encode = ENCODERS[name]

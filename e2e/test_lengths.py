@@ -170,7 +170,7 @@ def test_chunks_that_end_early_are_refused(kept, content):
     kept.is_as_before(before)
 
 
-@pytest.mark.parametrize("lines", [["Connection: close"], ["Content-Encoding: identity"]], ids=str)
+@pytest.mark.parametrize("lines", [[], ["Connection: close"], ["Content-Encoding: identity"]], ids=str)
 @pytest.mark.parametrize("sent", [b"", b"[", b'[{"kept":false}'])
 def test_a_body_that_ends_before_its_length_is_refused(kept, sent, lines):
     before = kept.position()

@@ -3,6 +3,8 @@
 //! The same reading serves JSON numbers and numeric strings: a sign (also `+`), digits (also with leading zeros), a
 //! fraction, an exponent. `NaN`, `Infinity`, hexadecimal, separators and surrounding space are not numbers.
 
+use std::borrow::Cow;
+
 use crate::scan::byte;
 
 /// Why a text gave no number.
@@ -72,6 +74,37 @@ impl<'a> Parts<'a> {
         rest.is_empty().then_some(Parts { negative, whole, fraction, exponent })
     }
 
+    /// The same number, to what any float can tell apart, with one digit before the point and the exponent that goes with it.
+    fn normal(&self) -> String {
+        /// No midpoint between two floats has more digits that are not zero; what follows them only breaks ties.
+        const DIGITS_MAX: usize = 800;
+        /// Far beyond every float.
+        const BEYOND: i64 = 10_000;
+        let mut digits = self.whole.iter().chain(self.fraction).copied().enumerate();
+        let Some((zeros, first)) = digits.by_ref().find(|(_, d)| *d != b'0') else {
+            return if self.negative { "-0" } else { "0" }.to_owned();
+        };
+        let before_point = i64::try_from(self.whole.len()).unwrap_or(i64::MAX);
+        let zeros = i64::try_from(zeros).unwrap_or(i64::MAX);
+        let exponent = self.exponent.saturating_add(before_point).saturating_sub(zeros).saturating_sub(1);
+        let mut text = String::from(if self.negative { "-" } else { "" });
+        text.push(char::from(first));
+        text.push('.');
+        let (mut kept, mut rest) = (0, b'0');
+        for (_, digit) in digits {
+            if kept < DIGITS_MAX {
+                text.push(char::from(digit));
+                kept += 1;
+            } else if digit != b'0' {
+                rest = b'1';
+                break;
+            }
+        }
+        text.push(char::from(rest));
+        text.push_str(&format!("e{}", exponent.clamp(-BEYOND, BEYOND)));
+        text
+    }
+
     /// The value times 10^`shift`, cut to a whole number, and whether anything but zeros was cut.
     fn scaled(&self, shift: i64) -> Result<(u128, bool), NumberFault> {
         let written = self.whole.len() + self.fraction.len();
@@ -135,9 +168,14 @@ pub(crate) fn float32(text: &[u8]) -> Result<f32, NumberFault> {
 }
 
 /// The text, if it is a number by the rule above: the standard library's reader knows `inf`, `nan` and `1.` as well.
-fn readable(text: &[u8]) -> Result<&str, NumberFault> {
-    Parts::of(text).ok_or(NumberFault::Unreadable)?;
-    std::str::from_utf8(text).map_err(|_| NumberFault::Unreadable)
+fn readable(text: &[u8]) -> Result<Cow<'_, str>, NumberFault> {
+    /// Beyond it the standard library's reader takes an exponent for this one, however many zeros make up for it.
+    const EXPONENT_MAX: u64 = 10_000;
+    let parts = Parts::of(text).ok_or(NumberFault::Unreadable)?;
+    if parts.exponent.unsigned_abs() > EXPONENT_MAX {
+        return Ok(Cow::Owned(parts.normal()));
+    }
+    std::str::from_utf8(text).map(Cow::Borrowed).map_err(|_| NumberFault::Unreadable)
 }
 
 /// The integer at `pos` and the place behind it, if it is written plainly: at most 18 digits, no fraction, no exponent.

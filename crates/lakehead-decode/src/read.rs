@@ -152,7 +152,8 @@ impl Column {
         let build = self.build;
         match &mut self.values {
             Values::Int32(v) => push(v, build, narrow(text)?),
-            Values::Int64(v) | Values::Timestamp { values: v, .. } => push(v, build, narrow(text)?),
+            Values::Int64(v) => push(v, build, narrow(text)?),
+            Values::Timestamp { values, unit } => push(values, build, time::counted(narrow(text)?, *unit)?),
             Values::Uint32(v) => push(v, build, narrow(text)?),
             Values::Uint64(v) => push(v, build, narrow(text)?),
             Values::Float32(v) => push(v, build, number::float32(text)?),

@@ -22,7 +22,7 @@ pub(crate) struct Moment {
 }
 
 impl Moment {
-    /// The moment in `unit`, cut towards the past; only nanoseconds can be out of range.
+    /// The moment in `unit`, cut towards the past; of what a text can say only nanoseconds can be out of range.
     pub(crate) fn in_unit(self, unit: TimeUnit) -> Result<i64, NumberFault> {
         let nanos = i64::from(self.nanos);
         let (factor, part) = match unit {
@@ -34,6 +34,15 @@ impl Moment {
         // Through 128 bits: the first second that fits in part has its whole seconds below the range.
         let value = i128::from(self.seconds) * factor + i128::from(part);
         i64::try_from(value).map_err(|_| NumberFault::OutOfRange)
+    }
+}
+
+/// A timestamp that was written as a number of its unit. Seconds that milliseconds cannot hold are refused: Parquet and Iceberg
+/// have no seconds, and a row must not lose its time on the way there.
+pub(crate) fn counted(value: i64, unit: TimeUnit) -> Result<i64, NumberFault> {
+    match unit {
+        TimeUnit::Second if value.checked_mul(1_000).is_none() => Err(NumberFault::OutOfRange),
+        _ => Ok(value),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use axum::Router;
 use bytes::Bytes;
-use http::{Request, Response, StatusCode, header};
+use http::{Request, Response, StatusCode, Version, header};
 use http_body_util::Either;
 use hyper::body::Incoming;
 use lakehead_log::LocalLog;
@@ -42,6 +42,9 @@ impl Front {
         mut request: Request<Incoming>,
         peer: Peer,
     ) -> Response<Either<Body, axum::body::Body>> {
+        if let Err(message) = check_head(&request) {
+            return answer::error(StatusCode::BAD_REQUEST, 10400, message).map(Either::Left);
+        }
         let host = request.headers().get(header::HOST).and_then(|h| h.to_str().ok()).or(request.uri().host());
         if let Some(target) = self.ingest.target(request.uri().path(), host) {
             let target = target.to_owned();
@@ -82,5 +85,19 @@ impl Front {
         self.metrics.log_segments.set(gauge(stats.segments));
         self.metrics.log_corrupt_records.set(gauge(stats.corrupt_records));
         self.metrics.render()
+    }
+}
+
+/// What another reader of the same bytes might understand in another way (RFC 9112 §3.2, §6.1): hyper lets it pass.
+fn check_head<B>(request: &Request<B>) -> Result<(), &'static str> {
+    let headers = request.headers();
+    if request.version() == Version::HTTP_11 && headers.get_all(header::HOST).iter().count() != 1 {
+        return Err("Host: one header with the name of the host is needed");
+    }
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err("Transfer-Encoding: only `chunked`, once, is understood"),
     }
 }

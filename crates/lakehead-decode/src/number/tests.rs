@@ -49,3 +49,28 @@ fn plainly_written_integers_are_read_as_the_exact_way_reads_them() {
         assert_eq!(plain_integer(text.as_bytes(), 0), None, "{text}");
     }
 }
+
+#[test]
+fn a_float_is_what_its_digits_and_its_exponent_say_together() {
+    let zeros = "0".repeat(900_000);
+    let ones = "1".repeat(900_000);
+    for (text, value) in [
+        (format!("0.{zeros}1e900001"), 1.0),
+        (format!("-0.{zeros}25e900002"), -2.5),
+        (format!("{ones}e-899999"), 1.111_111_111_111_111_2),
+        (format!("1{zeros}e-900000"), 1.0),
+        (format!("0.{zeros}e99999999999999999999"), 0.0),
+        ("1e-99999999999999999999".to_owned(), 0.0),
+    ] {
+        assert_eq!(float64(text.as_bytes()), Ok(value), "{}…", &text[..8]);
+    }
+    assert!(float64(b"-0e99999").unwrap().is_sign_negative());
+    for text in ["1e10001", "1e99999999999999999999", "-1e400"] {
+        assert_eq!(float64(text.as_bytes()), Err(NumberFault::OutOfRange), "{text}");
+    }
+    // Where the standard library reads rightly, the rewritten text means the same.
+    for text in ["1.7976931348623157e308", "4.9e-324", "123456789.125", "0.000001", "9007199254740993"] {
+        let parts = Parts::of(text.as_bytes()).unwrap();
+        assert_eq!(parts.normal().parse::<f64>().unwrap(), text.parse::<f64>().unwrap(), "{text}");
+    }
+}

@@ -1,6 +1,8 @@
 //! Request bodies: read whole under a limit, whatever their content type, and walked with the path of each field at hand,
 //! so that a refusal names the field, the kind of value it holds and what would be right. Unknown fields are ignored.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use http::header;
@@ -11,6 +13,9 @@ use lakehead_model::{Invalid, Secret};
 use serde_json::{Map, Value};
 
 use super::ApiError;
+
+/// In which a whole body must arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The JSON object of a request.
 #[derive(Debug)]
@@ -32,7 +37,10 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
         if declared.is_some_and(|n: usize| n > API_BODY_BYTES_MAX) {
             return Err(ApiError::too_large(API_BODY_BYTES_MAX));
         }
-        let bytes = Limited::new(Body::new(request.into_body()), API_BODY_BYTES_MAX).collect().await;
+        let bytes = Limited::new(Body::new(request.into_body()), API_BODY_BYTES_MAX).collect();
+        let Ok(bytes) = tokio::time::timeout(BODY_TIMEOUT, bytes).await else {
+            return Err(ApiError::too_slow());
+        };
         let bytes = match bytes {
             Ok(collected) => collected.to_bytes(),
             Err(e) if e.is::<LengthLimitError>() => return Err(ApiError::too_large(API_BODY_BYTES_MAX)),

@@ -14,6 +14,7 @@
 //! | 1011 | 404 | no such token |
 //! | 100 | 403 | a good token without the permission |
 //! | 7000, 10405 | 404, 405 | no such path, not with this method |
+//! | 10408 | 408 | the body arrived too slowly |
 //! | 10429 | 429 | too many wrong credentials from one address |
 //! | 10000 | 401, 403 | no token; another token or account than this server's |
 //! | 10004 … 10008 | 409, 400, 404 | buckets and objects, as R2 numbers them |
@@ -54,6 +55,10 @@ impl ApiError {
     pub(super) fn too_large(limit: usize) -> Self {
         let message = format!("body: is larger than the limit of {limit} bytes");
         ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, 1008, message)
+    }
+
+    pub(super) fn too_slow() -> Self {
+        ApiError::new(StatusCode::REQUEST_TIMEOUT, 10408, "body: arrived too slowly")
     }
 
     /// No credentials, or unreadable ones.
@@ -138,7 +143,7 @@ impl IntoResponse for ApiError {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            StatusCode::CONFLICT => {
+            StatusCode::CONFLICT | StatusCode::REQUEST_TIMEOUT => {
                 headers.insert(SHOULD_RETRY, HeaderValue::from_static("false"));
             }
             _ => {}

@@ -179,7 +179,7 @@ async fn body(
         let mut limited = (&mut *socket).take(wanted);
         match timeout(left, limited.read_buf(&mut body)).await {
             Err(_) => return Err(BodyFailure::Refused(Refusal::TooSlow)),
-            Ok(Ok(0)) => return Err(BodyFailure::Broken(io::ErrorKind::UnexpectedEof.into())),
+            Ok(Ok(0)) => return Err(BodyFailure::Refused(Refusal::Disconnected)),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => return Err(BodyFailure::Broken(error)),
         }

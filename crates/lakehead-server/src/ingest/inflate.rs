@@ -6,6 +6,8 @@
 use std::fmt;
 use std::io::{self, Read};
 
+use brotli_decompressor::{BrotliDecompressStream, BrotliResult, BrotliState, StandardAlloc};
+
 /// The value of `Content-Encoding`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Encoding {
@@ -74,9 +76,7 @@ impl Encoding {
                 decoder.window_log_max(ZSTD_WINDOW_LOG_MAX).map_err(malformed)?;
                 read(decoder, limit, self.name())
             }
-            Encoding::Brotli => {
-                read(brotli_decompressor::Decompressor::new(body, 64 << 10), limit, self.name())
-            }
+            Encoding::Brotli => brotli(body, limit),
             // The standard's `deflate` is zlib-wrapped (RFC 9110 §8.4.1.2); some clients send it bare.
             Encoding::Deflate => {
                 let wrapped = body.len() >= 2
@@ -91,6 +91,41 @@ impl Encoding {
                     let out = read(&mut decoder, limit, self.name())?;
                     whole(decoder.total_in(), body, out, self.name())
                 }
+            }
+        }
+    }
+}
+
+/// By the decoder's own interface: its reader does not say what it has left over.
+fn brotli(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
+    const PIECE_BYTES: usize = 64 << 10;
+    let mut state =
+        BrotliState::new(StandardAlloc::default(), StandardAlloc::default(), StandardAlloc::default());
+    let (mut left, mut consumed, mut total) = (body.len(), 0, 0);
+    let mut out = Vec::new();
+    loop {
+        let begin = out.len();
+        out.resize(begin + PIECE_BYTES, 0);
+        let (mut room, mut written) = (PIECE_BYTES, 0);
+        let result = BrotliDecompressStream(
+            &mut left,
+            &mut consumed,
+            body,
+            &mut room,
+            &mut written,
+            &mut out[begin..],
+            &mut total,
+            &mut state,
+        );
+        out.truncate(begin + written);
+        if out.len() > limit {
+            return Err(InflateError::TooLarge { limit });
+        }
+        match result {
+            BrotliResult::ResultSuccess => return whole(consumed as u64, body, out, Encoding::Brotli.name()),
+            BrotliResult::NeedsMoreOutput => {}
+            BrotliResult::NeedsMoreInput | BrotliResult::ResultFailure => {
+                return Err(InflateError::Malformed(Encoding::Brotli.name()));
             }
         }
     }
