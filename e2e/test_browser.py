@@ -146,7 +146,6 @@ def test_a_page_sends_from_an_allowed_origin_and_from_no_other(server, browser, 
     assert sorted(r["id"] for r in rows(server, "clicks")) == [-2, -1, 0, 0, 1, 2]
 
 
-@pytest.mark.xfail(strict=True, reason="the server stores what needs no preflight before the browser can refuse the answer")
 def test_what_a_browser_sends_without_asking_first_is_not_stored_either(server, browser, site, elsewhere):
     stream = with_pipeline(server, "clicks", http=http(site.origin))
     # A page may post text without a preflight; the browser only keeps the answer from it.

@@ -101,7 +101,7 @@ impl Default for Log {
 pub struct Ingest {
     /// Connections held at once; further ones wait to be accepted.
     pub connections_max: usize,
-    /// Bodies held in memory at once, received and inflated bytes together; further requests wait, then get 503.
+    /// Bodies held in memory at once, received and inflated bytes together; further requests wait, then get 429.
     pub in_flight_bytes_max: usize,
 }
 

@@ -58,6 +58,8 @@ pub(crate) enum Refusal {
     NoSuchStream,
     NoSuchBinding,
     Method,
+    /// A web page that the stream does not let in.
+    Origin,
     NotAuthenticated,
     Forbidden,
     TooManyGuesses,
@@ -119,6 +121,9 @@ impl Ingest {
         let allowed = cors::allowed(endpoint.as_deref(), request.headers());
         if request.method() == Method::OPTIONS {
             return cors::preflight(allowed);
+        }
+        if allowed.is_none() && !cors::is_same_origin(request.headers()) {
+            return cors::named(self.answer(began, Err(Refusal::Origin)), None);
         }
         cors::named(self.answer(began, self.accept(endpoint, request, peer).await), allowed)
     }
@@ -276,6 +281,7 @@ pub(crate) fn refusals() -> Vec<(StatusCode, u32, String)> {
     let all = [
         Refusal::NoSuchStream,
         Refusal::Method,
+        Refusal::Origin,
         Refusal::NotAuthenticated,
         Refusal::Forbidden,
         Refusal::TooManyGuesses,
@@ -306,6 +312,9 @@ impl Refusal {
             Refusal::Method => (StatusCode::METHOD_NOT_ALLOWED, 10405, "records are sent with POST"),
             Refusal::NotAuthenticated => {
                 (StatusCode::UNAUTHORIZED, 10000, "a bearer token that may send to this stream is needed")
+            }
+            Refusal::Origin => {
+                (StatusCode::FORBIDDEN, 10403, "web pages of this origin may not send to this stream")
             }
             Refusal::Forbidden => (StatusCode::FORBIDDEN, 100, "the token may not send to this stream"),
             Refusal::TooManyGuesses => (

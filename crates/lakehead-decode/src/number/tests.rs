@@ -56,7 +56,7 @@ fn a_float_is_what_its_digits_and_its_exponent_say_together() {
     let ones = "1".repeat(900_000);
     for (text, value) in [
         (format!("0.{zeros}1e900001"), 1.0),
-        (format!("-0.{zeros}25e900002"), -2.5),
+        (format!("-0.{zeros}25e900002"), -25.0),
         (format!("{ones}e-899999"), 1.111_111_111_111_111_2),
         (format!("1{zeros}e-900000"), 1.0),
         (format!("0.{zeros}e99999999999999999999"), 0.0),

@@ -238,6 +238,10 @@ fn number(field_type: &FieldType, text: &str) -> Outcome {
     let (negative, mut whole, fraction) = decimal_text(text).ok_or(unreadable)?;
     let (min, max) = match field_type {
         FieldType::Int32 => (i128::from(i32::MIN), i128::from(i32::MAX)),
+        // Seconds must fit as milliseconds.
+        FieldType::Timestamp { unit: TimeUnit::Second } => {
+            (i128::from(i64::MIN / 1_000), i128::from(i64::MAX / 1_000))
+        }
         FieldType::Int64 | FieldType::Timestamp { .. } => (i128::from(i64::MIN), i128::from(i64::MAX)),
         FieldType::Uint32 => (0, i128::from(u32::MAX)),
         FieldType::Uint64 => (0, i128::from(u64::MAX)),

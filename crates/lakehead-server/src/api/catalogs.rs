@@ -129,7 +129,7 @@ fn maintenance_to_json(maintenance: &Maintenance) -> Value {
 fn age(seconds: u64) -> String {
     let (unit, letter) = [(86_400, 'd'), (3_600, 'h'), (60, 'm')]
         .into_iter()
-        .find(|(unit, _)| seconds % unit == 0)
+        .find(|(unit, _)| seconds.is_multiple_of(*unit))
         .unwrap_or((1, 's'));
     format!("{}{letter}", seconds / unit)
 }

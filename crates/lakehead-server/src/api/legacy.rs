@@ -79,7 +79,7 @@ fn to_json(api: &Api, pipeline: &LegacyPipeline) -> Value {
     }
     let BatchHints { bytes_max, age_milliseconds_max: age, rows_max } = pipeline.batch;
     #[expect(clippy::cast_precision_loss, reason = "at most 300,000")]
-    let seconds = if age % 1000 == 0 { json!(age / 1000) } else { json!(age as f64 / 1000.0) };
+    let seconds = if age.is_multiple_of(1000) { json!(age / 1000) } else { json!(age as f64 / 1000.0) };
     json!({
         "id": pipeline.id,
         "name": pipeline.name,

@@ -69,7 +69,6 @@ async fn what_cannot_work_is_refused_naming_the_field() {
             with("type", json!("s3")),
             "type: \"s3\" is unknown; one of r2, r2_data_catalog, basin_catalog is needed",
         ),
-        (with("config", Value::Null), "config: is missing"),
         (with("config.bucket", Value::Null), "config.bucket: is missing"),
         (with("config.bucket", json!("Lake")), "config.bucket: \"Lake\" is not a bucket name"),
         (with("config.account_id", json!("f".repeat(32))), "config.account_id: is not this account"),
