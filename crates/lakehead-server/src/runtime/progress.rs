@@ -73,3 +73,6 @@ impl Progress {
         self.flows.lock().iter().map(|(key, reached)| (*key, *reached)).collect()
     }
 }
+
+#[cfg(test)]
+mod tests;
