@@ -242,6 +242,25 @@ def test_what_does_not_exist_lets_no_page_read_that(world, door):
     let_in(answer, None)
 
 
+@pytest.mark.parametrize("origins", [[EVIL], ["null"], ["http://good.example"], [GOOD, GOOD]], ids=str)
+@pytest.mark.parametrize("door", ["listed", "legacy, listed", "none", "legacy, none", "no origins"])
+def test_a_page_that_is_not_let_in_is_not_stored_without_a_token_whether_its_browser_asked_or_not(world, door, origins):
+    lines = [f"Origin: {origin}" for origin in origins]
+    before = world.server.metrics().sum("ingest_records_total")
+    for write in (plain, in_chunks):
+        answer = ask(world.server, write(world.target(door), "Content-Type: text/plain", *lines, body=BODY))
+        assert answer.error == (403, 10403, "web pages of this origin may not send to this stream")
+        let_in(answer, None)
+    assert world.server.metrics().sum("ingest_records_total") == before
+
+
+def test_a_page_of_the_server_itself_needs_no_permission(world):
+    own = f"Origin: http://{world.server.url.removeprefix('http://')}"
+    host = f"Host: {world.server.url.removeprefix('http://')}"
+    request_of = head("POST", world.target("none"), host, own, f"Content-Length: {len(BODY)}") + BODY
+    assert ask(world.server, request_of).committed == 1
+
+
 @pytest.mark.parametrize("origin", [GOOD, EVIL, "null"])
 @pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"])
 def test_the_management_api_lets_no_page_in(world, method, origin):

@@ -212,7 +212,7 @@ def test_who_sends_less_than_it_says_is_told_after_the_minimum_rate(kept):
         "close": head("POST", kept.target, "Content-Length: 16", "Connection: close"),
         "chunked": head("POST", kept.target, "Transfer-Encoding: chunked") + b"10\r\n",
         "compressed": head("POST", kept.target, "Content-Length: 16", "Content-Encoding: gzip"),
-        "a page": head("POST", kept.target, "Content-Length: 16", origin),
+        "a page": head("POST", kept.target, "Content-Length: 16", origin, f"Authorization: Bearer {kept.server.token}"),
     }
     answers: dict[str, Answer] = {}
 

@@ -3,6 +3,8 @@
 import json
 import time
 
+import pytest
+
 from processes import wait_until
 
 SECONDS = 20
@@ -30,7 +32,8 @@ def test_a_backlog_over_more_partitions_than_files_may_be_open_is_delivered_each
     assert len(set(found.values())) > 16
 
 
-def test_a_record_lost_amid_many_partitions_is_counted_as_lost(make_server):
+@pytest.mark.parametrize("size", [{}, {"file_size_bytes": 10}], ids=["any size", "every file is full at once"])
+def test_a_record_lost_amid_many_partitions_is_counted_as_lost(make_server, size):
     server = make_server().start()
     stream = server.create_stream("events")
     for n in range(SECONDS):
@@ -47,7 +50,9 @@ def test_a_record_lost_amid_many_partitions_is_counted_as_lost(make_server):
     server.configuration.write_text("[log]\naccept_loss = true\n")
     server.start()
     # A partition for every millisecond, so that one read of the log spans more of them than files may be open.
-    server.create_sink("lines", "out", {"type": "json", "unstructured": True}, partitioning={"time_pattern": "%s%.3f"})
+    policy = {"interval_seconds": 10, "inactivity_seconds": 1, **size}
+    pattern = {"time_pattern": "%s%.3f"}
+    server.create_sink("lines", "out", {"type": "json", "unstructured": True}, partitioning=pattern, rolling_policy=policy)
     server.create_pipeline("copy", "INSERT INTO lines SELECT * FROM events")
 
     def settled():

@@ -36,3 +36,4 @@ pub use certificate::Certificates;
 pub use error::{Error, ErrorKind};
 pub use front::{Front, Through};
 pub use listener::{Settings, serve};
+pub use paced::Paced;

@@ -13,14 +13,15 @@ const STALL_SECONDS_MAX: u64 = 30;
 
 /// Fails writing (`TimedOut`) when the other side has taken nothing for 30 seconds.
 #[derive(Debug)]
-pub(crate) struct Paced<S> {
+pub struct Paced<S> {
     inner: S,
     /// Runs while a write waits.
     stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl<S> Paced<S> {
-    pub(crate) fn new(inner: S) -> Self {
+    /// Around `inner`; reading is as before.
+    pub fn new(inner: S) -> Self {
         Paced { inner, stalled: None }
     }
 

@@ -135,10 +135,13 @@ impl Store {
     /// Makes a token. Durable and of effect when it returns the token and its value, which nobody can ever read again.
     ///
     /// # Errors
-    /// `Limit` if there are [`TOKENS_MAX`] already, `Storage`, `Full`.
+    /// `Limit` if there are [`TOKENS_MAX`] already that have not expired, `Storage`, `Full`.
     pub fn create_token(&self, new: NewToken, now: Timestamp) -> Result<(Arc<Token>, Secret), Error> {
         let tokens = &self.tokens;
         let _changing = tokens.changing.lock();
+        if tokens.by_id.read().len() >= TOKENS_MAX {
+            self.drop_expired(now)?;
+        }
         if tokens.by_id.read().len() >= TOKENS_MAX {
             let text = format!("there are {TOKENS_MAX} tokens already, which is the limit; revoke one");
             return Err(Error::new(ErrorKind::Limit, text));
@@ -154,6 +157,26 @@ impl Store {
         self.records.write(None, &[write_of(&kept.token, &kept.sealed_sha256, Expect::Absent)?])?;
         tokens.by_id.write().insert(id, Arc::clone(&kept));
         Ok((Arc::clone(&kept.token), Secret::new(value)))
+    }
+
+    /// Makes room: expired tokens let nobody in. `changing` is held.
+    fn drop_expired(&self, now: Timestamp) -> Result<(), Error> {
+        let expired: Vec<_> = {
+            let by_id = self.tokens.by_id.read();
+            by_id.values().filter(|kept| kept.token.is_expired(now)).map(|kept| kept.token.id).collect()
+        };
+        let write = |id: &TokenId| Write {
+            space: Space::Token,
+            key: id.to_string(),
+            expect: Expect::Any,
+            value: None,
+        };
+        self.records.write(None, &expired.iter().map(write).collect::<Vec<_>>())?;
+        let mut by_id = self.tokens.by_id.write();
+        for id in expired {
+            by_id.remove(&id);
+        }
+        Ok(())
     }
 
     /// All tokens, expired ones included, in order of creation.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::StatusCode;
 use http_body_util::BodyExt;
 use lakehead_disk::{Disk, SystemDisk};
 use lakehead_hosts::lines::{Lines, hosts_lines};
@@ -16,9 +17,11 @@ use lakehead_meta::{NewToken, Store};
 use lakehead_model::{Clock, Permissions, Secret, SystemClock, SystemRandom, Timestamp, TokenId, limits};
 
 use crate::access::Peer;
+use crate::binding;
 use crate::config::{Config, ConfigError};
 use crate::control::{Control, Error, Kind};
 use crate::front::Front;
+use crate::http::answer;
 
 const KEY_LIFETIME: Duration = Duration::from_secs(24 * 3600);
 
@@ -133,6 +136,11 @@ pub(crate) fn through(front: Arc<Front>) -> Through {
     Arc::new(move |request, peer: SocketAddr| {
         let front = Arc::clone(&front);
         Box::pin(async move {
+            if binding::is_for(request.uri().path()) {
+                let message = "bindings are served by the main listener, without TLS of its own";
+                let refused = answer::error(StatusCode::UPGRADE_REQUIRED, 10426, message);
+                return refused.map(|body| body.map_err(Into::into).boxed_unsync());
+            }
             let response = front.handle(request, Peer(peer.ip())).await;
             response.map(|body| body.map_err(Into::into).boxed_unsync())
         })

@@ -52,6 +52,14 @@ pub struct Ingest {
     domain_suffixes: [String; 3],
 }
 
+/// Whether a web page is behind a request, and whether the stream lets it in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Page {
+    None,
+    LetIn,
+    NotLetIn,
+}
+
 /// Why a request was not accepted. Each has one status and one code; see [`Refusal::answer`].
 #[derive(Debug)]
 pub(crate) enum Refusal {
@@ -116,16 +124,17 @@ impl Ingest {
         let began = self.clock.monotonic();
         let endpoint = self.endpoint(target);
         if !request.headers().contains_key(header::ORIGIN) {
-            return self.answer(began, self.accept(endpoint, request, peer).await);
+            return self.answer(began, self.accept(endpoint, request, Page::None, peer).await);
         }
         let allowed = cors::allowed(endpoint.as_deref(), request.headers());
         if request.method() == Method::OPTIONS {
             return cors::preflight(allowed);
         }
-        if allowed.is_none() && !cors::is_same_origin(request.headers()) {
-            return cors::named(self.answer(began, Err(Refusal::Origin)), None);
-        }
-        cors::named(self.answer(began, self.accept(endpoint, request, peer).await), allowed)
+        let page = match &allowed {
+            None if !cors::is_same_origin(request.headers()) => Page::NotLetIn,
+            _ => Page::LetIn,
+        };
+        cors::named(self.answer(began, self.accept(endpoint, request, page, peer).await), allowed)
     }
 
     fn answer(&self, began: Duration, outcome: Result<usize, Refusal>) -> Response<Body> {
@@ -151,12 +160,14 @@ impl Ingest {
         &self,
         endpoint: Option<Arc<Endpoint>>,
         request: Request<Incoming>,
+        page: Page,
         peer: Peer,
     ) -> Result<usize, Refusal> {
         if request.method() != Method::POST {
             return Err(Refusal::Method);
         }
-        let endpoint = self.admit(endpoint, access::only(request.headers(), header::AUTHORIZATION), peer)?;
+        let endpoint =
+            self.admit(endpoint, access::only(request.headers(), header::AUTHORIZATION), page, peer)?;
         let shape = Shape::of(request.headers())?;
         let (_room, received) =
             self.budget.read(request.into_body(), shape.encoding, self.clock.as_ref()).await?;
@@ -169,12 +180,16 @@ impl Ingest {
         &self,
         endpoint: Option<Arc<Endpoint>>,
         authorization: Option<&[u8]>,
+        page: Page,
         peer: Peer,
     ) -> Result<Arc<Endpoint>, Refusal> {
         let is_open = endpoint.as_ref().is_some_and(|e| !e.http.authentication);
+        let stream = endpoint.as_ref().map(|e| e.partition.stream);
         if !is_open {
-            let stream = endpoint.as_ref().map(|e| e.partition.stream);
             self.access.may_send(authorization, peer, stream)?;
+        } else if page == Page::NotLetIn {
+            // Whoever shows a token is no page that was sent here by somebody else's.
+            self.access.may_send(authorization, peer, stream).map_err(|_| Refusal::Origin)?;
         }
         if *self.draining.borrow() {
             return Err(Refusal::Draining);
@@ -218,7 +233,7 @@ impl Ingest {
     pub(crate) fn begin_plain(&self, head: &PlainHead<'_>, peer: Peer) -> Result<PlainRequest, Refusal> {
         let began = self.clock.monotonic();
         let endpoint = self.endpoint(self.target(head.path, Some(head.host)).unwrap_or_default());
-        let endpoint = self.admit(endpoint, head.authorization, peer)?;
+        let endpoint = self.admit(endpoint, head.authorization, Page::None, peer)?;
         let shape = Shape { encoding: Encoding::Identity, lines: is_lines(head.content_type) };
         Ok(PlainRequest { endpoint, shape, began })
     }

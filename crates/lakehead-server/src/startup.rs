@@ -13,7 +13,7 @@ use lakehead_model::{Clock, Random, SystemClock, SystemRandom};
 use lakehead_sink::{MemoryBudget, Uploads};
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 
 use crate::access::Access;
 use crate::config::Config;
@@ -66,7 +66,7 @@ pub struct Server {
     draining: watch::Sender<bool>,
     closing: watch::Sender<bool>,
     stopping: watch::Sender<bool>,
-    serving: JoinHandle<()>,
+    serving: JoinSet<()>,
     supervising: std::thread::JoinHandle<()>,
     saving_uses: JoinHandle<()>,
 }
@@ -96,6 +96,13 @@ impl Server {
             .map_err(|e| failed(74)(format!("cannot listen on {}: {e}", config.listen)))?;
         let address = listener.local_addr().map_err(|e| failed(74)(e.to_string()))?;
         let base_url = config.base_url(address);
+        let played = match config.hosts.listen {
+            None => None,
+            Some(listen) => Some((
+                bind_hosts(listen).await?,
+                certificates(&data_dir, &identity, (&disk, &clock, &random))?,
+            )),
+        };
         environment::note_url(&data_dir, &base_url).map_err(|e| failed(74)(format!("data folder: {e}")))?;
 
         let (draining, drain) = watch::channel(false);
@@ -146,20 +153,18 @@ impl Server {
         );
         let api = wiring::api(Arc::clone(&control), access, &base_url);
         let front = Arc::new(Front::new(ingest, api, log.clone(), metrics, drain));
-        let playing = match config.hosts.listen {
-            None => None,
-            Some(address) => {
-                let account = Account { control, store: Arc::clone(&store), clock: Arc::clone(&clock) };
-                Some(play_hosts(address, &data_dir, account, (disk, clock, random), &front, &close).await?)
-            }
-        };
-        let serving = tokio::spawn(listener::serve(listener, config.ingest.connections_max, close, front));
-        let serving = tokio::spawn(async move {
-            let _ = serving.await;
-            if let Some(playing) = playing {
-                let _ = playing.await;
-            }
-        });
+        let mut serving = JoinSet::new();
+        if let Some((listener, certificates)) = played {
+            let account = Account { control, store: Arc::clone(&store), clock: Arc::clone(&clock) };
+            let played = lakehead_hosts::Front::new(
+                Arc::new(account),
+                clock,
+                random,
+                hosts::through(Arc::clone(&front)),
+            );
+            serving.spawn(play_hosts(listener, certificates, played, close.clone()));
+        }
+        serving.spawn(listener::serve(listener, config.ingest.connections_max, close, front));
         tracing::info!(%address, "ready");
         Ok(Server {
             address,
@@ -183,9 +188,10 @@ impl Server {
         tokio::time::sleep(NOTICE).await;
         let _ = self.closing.send(true);
         let mut serving = self.serving;
-        if tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), &mut serving).await.is_err() {
+        let drained = async { while serving.join_next().await.is_some() {} };
+        if tokio::time::timeout(Duration::from_secs(DRAIN_SECONDS_MAX), drained).await.is_err() {
             tracing::warn!("some requests did not end in time; their connections are closed");
-            serving.abort();
+            serving.abort_all();
         }
         let _ = self.stopping.send(true);
         self.saving_uses.abort();
@@ -204,33 +210,33 @@ impl Server {
     }
 }
 
-/// Starts the listener that plays the hosts with fixed names.
-async fn play_hosts(
-    address: SocketAddr,
+async fn bind_hosts(listen: SocketAddr) -> Result<TcpListener, StartError> {
+    let bound = TcpListener::bind(listen).await;
+    bound.map_err(|e| failed(74)(format!("cannot listen on {listen} (`hosts.listen`): {e}")))
+}
+
+fn certificates(
     data_dir: &Path,
-    account: Account,
-    (disk, clock, random): (Arc<dyn Disk>, Arc<dyn Clock>, Arc<dyn Random>),
-    front: &Arc<Front>,
-    close: &watch::Receiver<bool>,
-) -> Result<JoinHandle<()>, StartError> {
-    let account_id = account.control.account_id().to_owned();
-    let certificates =
-        Certificates::open(data_dir, &account_id, disk, Arc::clone(&clock), Arc::clone(&random))
-            .map_err(|e| failed(74)(format!("hosts: {e}")))?;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(|e| failed(74)(format!("cannot listen on {address} (`hosts.listen`): {e}")))?;
-    let through = hosts::through(Arc::clone(front));
-    let played = lakehead_hosts::Front::new(Arc::new(account), clock, random, through);
+    identity: &Identity,
+    (disk, clock, random): (&Arc<dyn Disk>, &Arc<dyn Clock>, &Arc<dyn Random>),
+) -> Result<Certificates, StartError> {
+    let (disk, clock, random) = (Arc::clone(disk), Arc::clone(clock), Arc::clone(random));
+    Certificates::open(data_dir, identity.account_id(), disk, clock, random)
+        .map_err(|e| failed(74)(format!("hosts: {e}")))
+}
+
+/// Plays the hosts with fixed names until `close` turns true.
+async fn play_hosts(
+    listener: TcpListener,
+    certificates: Certificates,
+    played: lakehead_hosts::Front,
+    close: watch::Receiver<bool>,
+) {
     let settings = lakehead_hosts::Settings::default();
-    let close = close.clone();
-    Ok(tokio::spawn(async move {
-        let served =
-            lakehead_hosts::serve(listener, settings, Arc::new(certificates), Arc::new(played), close);
-        if let Err(error) = served.await {
-            tracing::error!(%error, "the hosts with fixed names are not played");
-        }
-    }))
+    let served = lakehead_hosts::serve(listener, settings, Arc::new(certificates), Arc::new(played), close);
+    if let Err(error) = served.await {
+        tracing::error!(%error, "the hosts with fixed names are not played");
+    }
 }
 
 /// Saves when tokens were last used, from time to time.

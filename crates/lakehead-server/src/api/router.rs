@@ -98,8 +98,7 @@ fn of_catalogs(below: &impl Fn(&str) -> Route, product: &str) -> Vec<Route> {
         below("/{bucket}/enable")
             .post(catalogs::enable, op("Switch a bucket's catalog on", One("CatalogName"))),
         below("/{bucket}/disable").post(catalogs::disable, op("Switch a bucket's catalog off", Nothing)),
-        below("/{bucket}/delete")
-            .post(catalogs::delete, op("Remove a bucket's catalog", Nothing).query(&["force"])),
+        below("/{bucket}/delete").post(catalogs::delete, op("Remove a bucket's catalog", Nothing)),
         below("/{bucket}/credential").post(
             catalogs::credential,
             op("Give the token for maintenance", Nothing).body("CatalogCredential"),

@@ -43,6 +43,8 @@ const ASK_SECONDS_MAX: u64 = 2;
 /// How long a client may take to accept a frame.
 const WRITE_SECONDS_MAX: u64 = 30;
 const BUFFER_BYTES: usize = 8 << 10;
+/// Bytes of frames that a client does not take.
+const WAITING_BYTES_MAX: usize = 64 << 10;
 
 type Socket = WebSocketStream<Metered<TokioIo<Upgraded>>>;
 
@@ -79,7 +81,9 @@ pub(crate) async fn serve(
         .max_message_size(Some(MESSAGE_BYTES_MAX))
         .max_frame_size(Some(MESSAGE_BYTES_MAX))
         .read_buffer_size(BUFFER_BYTES)
-        .write_buffer_size(0);
+        .write_buffer_size(0)
+        // Without it a client that pings and never reads would have its pongs gathered.
+        .max_write_buffer_size(WAITING_BYTES_MAX);
     let mut socket = WebSocketStream::from_raw_socket(metered, Role::Server, Some(limits)).await;
     let authorization = begun.authorization.as_deref().map(str::as_bytes);
     let sender = Sender { stream: &begun.stream, authorization, peer };
@@ -109,7 +113,6 @@ async fn talk(
             return Some(Ending::new(CloseCode::Away, "the server is stopping"));
         }
         let message = tokio::select! {
-            biased;
             message = socket.next() => message,
             () = closing.as_mut(), if stop_at.is_none() => {
                 stop_at = Some(Instant::now() + Duration::from_secs(ASK_SECONDS_MAX));

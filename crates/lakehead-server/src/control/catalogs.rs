@@ -77,21 +77,26 @@ impl Control {
     /// # Errors
     /// As [`Control::disable_catalog`]; `InUse` while a sink writes a table of it.
     pub fn delete_catalog(&self, bucket: &str) -> Result<(), Error> {
-        self.catalog_of(bucket)?;
         let is_table = |s: &Arc<lakehead_model::resource::Sink>| {
             matches!(s.config, lakehead_model::resource::SinkConfig::Table(_))
         };
-        let sinks: Vec<_> = self.catalog().sinks_of_bucket(bucket).into_iter().filter(is_table).collect();
-        if !sinks.is_empty() {
-            let names: Vec<_> = sinks.iter().map(|s| s.name.as_str()).collect();
-            let text = format!("the catalog of bucket {bucket:?} is used by {}", names.join(", "));
-            return Err(Error::InUse(format!("{text}; delete these sinks first")));
-        }
-        self.change_catalog(bucket, |_| Ok(None)).map(|_| ()).or_else(|e| match e {
+        let mut removed = false;
+        let changed = self.change_catalog(bucket, |catalog| {
+            catalog.ok_or(Error::Missing(Kind::Catalog))?;
+            let sinks: Vec<_> = self.catalog().sinks_of_bucket(bucket).into_iter().filter(is_table).collect();
+            if !sinks.is_empty() {
+                let names: Vec<_> = sinks.iter().map(|s| s.name.as_str()).collect();
+                let text = format!("the catalog of bucket {bucket:?} is used by {}", names.join(", "));
+                return Err(Error::InUse(format!("{text}; delete these sinks first")));
+            }
+            removed = true;
+            Ok(None)
+        });
+        match changed {
             // Nothing is left to look at: as it should be.
-            Error::Missing(Kind::Catalog) => Ok(()),
-            e => Err(e),
-        })
+            Err(Error::Missing(Kind::Catalog)) if removed => Ok(()),
+            other => other.map(|_| ()),
+        }
     }
 
     /// Notes that a good token for its maintenance was given.

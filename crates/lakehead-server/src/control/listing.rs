@@ -57,7 +57,9 @@ impl Walk<'_> {
             let entry = entry?;
             self.left = self.left.checked_sub(1).ok_or(io::ErrorKind::OutOfMemory)?;
             let name = entry.file_name();
-            let Some(name) = name.to_str() else { continue };
+            // A file that is being copied into the bucket has a hidden name of this form.
+            let is_partial = |name: &str| name.starts_with('.') && name.ends_with(".part");
+            let Some(name) = name.to_str().filter(|name| !is_partial(name)) else { continue };
             let metadata = match entry.metadata() {
                 Err(e) if e.kind() == io::ErrorKind::NotFound => continue,
                 other => other?,

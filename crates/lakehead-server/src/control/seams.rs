@@ -71,7 +71,7 @@ pub enum PipelineState {
     Initializing,
     /// Records flow, or would if there were any.
     Running,
-    /// Stopped; needs a person.
+    /// It keeps trying; the reason says what to mend.
     Failed,
 }
 

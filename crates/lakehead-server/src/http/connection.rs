@@ -13,6 +13,7 @@ use http::Response;
 use http_body_util::BodyExt;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use lakehead_hosts::Paced;
 use lakehead_model::limits::REQUEST_BYTES_MAX;
 use parking_lot::Mutex;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -33,8 +34,10 @@ const HEAD_SECONDS_MAX: u64 = 10;
 const HEAD_BYTES_MAX: usize = 64 << 10;
 /// How long a connection may wait for its next request.
 const IDLE_SECONDS_MAX: u64 = 75;
-/// How long a client may take to accept an answer.
+/// How long a client may take to accept a plain answer; for others [`Paced`] has the same limit.
 const WRITE_SECONDS_MAX: u64 = 30;
+/// How long what a refused client still sends is read.
+const LINGER_SECONDS_MAX: u64 = 2;
 const BUFFER_BYTES: usize = 16 << 10;
 
 /// Serves one connection until either side has had enough, or `closing` turns true: the request that has begun is answered.
@@ -232,14 +235,17 @@ fn write_end(out: &mut Vec<u8>, body: &[u8], keep: bool) {
 
 /// Reads and drops what the client had under way, for a moment.
 async fn linger(socket: &mut TcpStream) {
-    let mut scrap = [0; 4096];
-    let mut left = 2 * REQUEST_BYTES_MAX;
-    while left > 0 {
-        match timeout(Duration::from_secs(1), socket.read(&mut scrap)).await {
-            Ok(Ok(n)) if n > 0 => left = left.saturating_sub(n),
-            _ => return,
+    let drop_all = async {
+        let mut scrap = [0; 4096];
+        let mut left = 2 * REQUEST_BYTES_MAX;
+        while left > 0 {
+            match socket.read(&mut scrap).await {
+                Ok(n) if n > 0 => left = left.saturating_sub(n),
+                _ => return,
+            }
         }
-    }
+    };
+    let _ = timeout(Duration::from_secs(LINGER_SECONDS_MAX), drop_all).await;
 }
 
 async fn by_hyper(
@@ -262,7 +268,7 @@ async fn by_hyper(
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(HEAD_SECONDS_MAX))
         .max_headers(100)
-        .serve_connection(TokioIo::new(rest), service)
+        .serve_connection(TokioIo::new(Paced::new(rest)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     tokio::select! {

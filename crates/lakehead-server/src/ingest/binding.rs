@@ -8,7 +8,7 @@ use lakehead_model::limits::REQUEST_BYTES_MAX;
 
 use super::endpoints::Endpoint;
 use super::inflate::Encoding;
-use super::{Ingest, Refusal, Shape};
+use super::{Ingest, Page, Refusal, Shape};
 use crate::access::Peer;
 
 /// Who is at the other end: what it claims and where it is.
@@ -25,7 +25,7 @@ impl Ingest {
     pub(crate) fn admit_binding(&self, sender: &Sender<'_>) -> Result<Arc<Endpoint>, Refusal> {
         let id = sender.stream.parse::<StreamId>().ok();
         let endpoint = id.and_then(|id| self.endpoints.get(id)).filter(|e| e.worker_binding);
-        self.admit(endpoint, sender.authorization, sender.peer).map_err(|refusal| match refusal {
+        self.admit(endpoint, sender.authorization, Page::None, sender.peer).map_err(|refusal| match refusal {
             Refusal::NoSuchStream => Refusal::NoSuchBinding,
             other => other,
         })

@@ -3,8 +3,8 @@
 //! Origins are compared as whole texts (scheme, host, port), as browsers write them; `*` stands for all. A preflight needs no
 //! token, and the answer to one for a stream that does not exist looks like that for a stream that lets no page in.
 //!
-//! A browser sends some requests without asking first (a form, text) and only hides the answer. So what comes from an origin that
-//! is not let in is refused and not stored, whatever else it shows.
+//! A browser sends some requests without asking first (a form, text) and only hides the answer. So what comes without a token from
+//! an origin that is not let in is refused and not stored; with one, a browser has asked.
 
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
@@ -24,12 +24,18 @@ pub(super) fn allowed(endpoint: Option<&Endpoint>, headers: &HeaderMap) -> Optio
     listed.iter().any(|o| o.as_bytes() == origin.as_bytes()).then(|| origin.clone())
 }
 
-/// Whether the page lies on this very server, as far as its name and port tell. Its browser asks no permission.
+/// Whether the page lies on this very server, as far as its address and port tell. Its browser asks no permission. Names other
+/// than `localhost` do not count: whoever owns a name can make it mean this server's address.
 pub(super) fn is_same_origin(headers: &HeaderMap) -> bool {
     let host = headers.get(header::HOST).and_then(|h| h.to_str().ok());
     let origin = headers.get(header::ORIGIN).and_then(|o| o.to_str().ok());
     let named = origin.and_then(|o| o.strip_prefix("https://").or_else(|| o.strip_prefix("http://")));
-    host.is_some_and(|host| named == Some(host))
+    host.is_some_and(|host| {
+        let name =
+            host.rsplit_once(':').filter(|(_, port)| !port.ends_with(']')).map_or(host, |(name, _)| name);
+        let is_address = name.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok();
+        named == Some(host) && (is_address || name == "localhost")
+    })
 }
 
 /// Answers a preflight.

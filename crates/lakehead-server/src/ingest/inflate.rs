@@ -1,6 +1,6 @@
 //! Request bodies in a content encoding.
 //!
-//! Bounds: the inflated body stays under the request limit, the codecs' windows under 8 MiB; whoever may not send is refused
+//! Bounds: the inflated body stays under the request limit, the codecs' windows under 8 MiB (brotli's, by its standard, 16); whoever may not send is refused
 //! before a byte is inflated.
 
 use std::fmt;
@@ -99,8 +99,9 @@ impl Encoding {
 /// By the decoder's own interface: its reader does not say what it has left over.
 fn brotli(body: &[u8], limit: usize) -> Result<Vec<u8>, InflateError> {
     const PIECE_BYTES: usize = 64 << 10;
+    // Strict: `br` has windows up to 16 MiB, and none of the larger ones this decoder knows besides.
     let mut state =
-        BrotliState::new(StandardAlloc::default(), StandardAlloc::default(), StandardAlloc::default());
+        BrotliState::new_strict(StandardAlloc::default(), StandardAlloc::default(), StandardAlloc::default());
     let (mut left, mut consumed, mut total) = (body.len(), 0, 0);
     let mut out = Vec::new();
     loop {

@@ -20,8 +20,9 @@ use super::flow::{Flow, FlowError, Order, Shared, Task};
 #[derive(Debug, Serialize, Deserialize)]
 struct Intent {
     next: FlowState,
-    /// Where the files go, whatever the sink says by the time the intent is completed.
-    bucket: String,
+    /// Where the files go, whatever the sink says by the time the intent is completed. Intents of old do not say.
+    #[serde(default)]
+    bucket: Option<String>,
     files: Vec<StagedFile>,
     letters: Option<StagedLetters>,
 }
@@ -51,7 +52,7 @@ impl Flow<'_> {
         if prepared.files.is_empty() && letters.is_none() {
             shared.store.record_commit(task.key, self.state.committed, &next)?;
         } else {
-            let bucket = task.files.bucket.clone();
+            let bucket = Some(task.files.bucket.clone());
             let intent = Intent { next, bucket, files: prepared.files, letters };
             let text = serde_json::to_vec(&intent).map_err(|e| FlowError::new(format!("intent: {e}")))?;
             shared.store.record_intent(task.key, self.state.committed, &text)?;
@@ -93,7 +94,8 @@ impl Shared {
         };
         let intent: Intent =
             serde_json::from_slice(&text).map_err(|e| FlowError::new(format!("stored intent: {e}")))?;
-        self.complete(task, &record.state, &intent, &publisher(&intent.bucket)?, letters, order)?;
+        let bucket = intent.bucket.as_deref().unwrap_or(&task.files.bucket);
+        self.complete(task, &record.state, &intent, &publisher(bucket)?, letters, order)?;
         letters.reset()?;
         self.progress.committed(task.key, intent.next);
         tracing::info!(flow = %task.key, committed = %intent.next.committed, "completed a commit that was under way");

@@ -11,7 +11,8 @@ use lakehead_meta::{FlowKey, FlowState, Store};
 use lakehead_model::resource::{Credentials, FilesConfig, Sink, Stream};
 use lakehead_model::{Clock, Partition, Position, Timestamp};
 use lakehead_sink::{
-    Bucket, MemoryBudget, Publisher, Roll, Seams as SinkSeams, Uploads, Writer, WriterSettings,
+    Bucket, MemoryBudget, OPEN_FILES_MAX, Publisher, Roll, Seams as SinkSeams, Uploads, Writer,
+    WriterSettings,
 };
 use lakehead_transform::Statement;
 use tokio::runtime::Handle;
@@ -149,7 +150,7 @@ impl<'a> Flow<'a> {
         let staging_dir = shared.staging_dir(task.key);
         let publisher = |bucket: &str| {
             let place = shared.storage.locate(bucket, keys.as_ref()).map_err(FlowError::new)?;
-            shared.publisher(place, &staging_dir)
+            shared.publisher(place, &staging_dir, &order)
         };
         let mut letters =
             DeadLetters::new(&shared.data_dir.join("dead_letters"), task.key, Arc::clone(&shared.disk));
@@ -226,6 +227,7 @@ impl<'a> Flow<'a> {
     fn is_quietly_behind(&self) -> bool {
         self.cursor > self.state.committed
             && self.writer.open_rows() == 0
+            && self.batch.rows() == 0
             && self.shared.clock.monotonic().saturating_sub(self.last_commit) >= QUIET_COMMIT
     }
 
@@ -253,10 +255,10 @@ impl<'a> Flow<'a> {
 
     fn add(&mut self, frame: &Frame) -> Result<(), FlowError> {
         let partition = self.writer.partition(frame.ingest_time)?;
-        if self.batch.partition.as_ref().is_some_and(|current| *current != partition) {
+        if self.batch.partition.as_ref().is_none_or(|current| *current != partition) {
             self.hand_on()?;
             // A read may span more partitions than may be open: here everything before the cursor has been handed on.
-            if self.writer.must_roll() == Some(Roll::OpenFiles) {
+            if self.writer.open_files() >= OPEN_FILES_MAX {
                 self.commit()?;
             }
         }
@@ -362,9 +364,23 @@ impl Shared {
         self.data_dir.join("staging").join(key.pipeline.to_string()).join(key.statement.to_string())
     }
 
-    fn publisher(&self, bucket: Bucket, staging_dir: &std::path::Path) -> Result<Publisher, FlowError> {
+    /// Opens the bucket, unless there is an order to end.
+    fn publisher(
+        &self,
+        bucket: Bucket,
+        staging_dir: &std::path::Path,
+        order: &watch::Receiver<Order>,
+    ) -> Result<Publisher, FlowError> {
         let made = Publisher::new(bucket, staging_dir.to_owned(), &self.sink_seams, self.uploads.clone());
-        Ok(self.async_runtime.block_on(made)?)
+        let mut order = order.clone();
+        self.async_runtime.block_on(async {
+            tokio::select! {
+                made = made => Ok(made?),
+                _ = order.wait_for(|order| *order != Order::Run) => {
+                    Err(FlowError::new("told to end while the bucket was being opened"))
+                }
+            }
+        })
     }
 
     pub(super) fn now(&self) -> Timestamp {

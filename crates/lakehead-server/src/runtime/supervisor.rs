@@ -1,6 +1,6 @@
 //! Keeps one flow running for each statement of each pipeline that should exist.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -95,6 +95,7 @@ impl Supervisor {
     pub fn run(mut self, mut stop: watch::Receiver<bool>) {
         let mut changes = self.shared.store.watch();
         let handle = self.shared.async_runtime.clone();
+        self.sweep(&self.shared.store.catalog());
         loop {
             changes.borrow_and_update();
             // The log's streams first: one that is made in between is then not taken for a deleted one.
@@ -131,15 +132,12 @@ impl Supervisor {
             let (sink, version) = running.sink;
             catalog.any_pipeline(key.pipeline).is_some()
                 && catalog.any_sink(sink).is_some_and(|s| s.version == version)
+                && !running.thread.is_finished()
         };
-        let outdated: Vec<_> =
-            self.running.iter().filter(|(key, r)| !is_current(key, r)).map(|(key, _)| *key).collect();
-        for key in outdated {
-            if let Some(running) = self.running.remove(&key) {
-                let _ = running.order.send(Order::Finish);
-                self.leaving.insert(key, running);
-            }
-        }
+        // With one of its flows a whole pipeline is started again.
+        let outdated: BTreeSet<_> =
+            self.running.iter().filter(|(key, r)| !is_current(key, r)).map(|(key, _)| key.pipeline).collect();
+        self.dismiss(|key| outdated.contains(&key.pipeline));
         for pipeline in catalog.all_pipelines() {
             if self.running.keys().chain(self.leaving.keys()).any(|k| k.pipeline == pipeline.id) {
                 continue;
@@ -151,16 +149,49 @@ impl Supervisor {
         }
     }
 
+    /// Lets flows commit and end.
+    fn dismiss(&mut self, which: impl Fn(&FlowKey) -> bool) {
+        let gone: Vec<_> = self.running.keys().filter(|key| which(key)).copied().collect();
+        for key in gone {
+            if let Some(running) = self.running.remove(&key) {
+                let _ = running.order.send(Order::Finish);
+                self.leaving.insert(key, running);
+            }
+        }
+    }
+
+    /// Removes what is left of pipelines that were deleted when nobody was there to do it: after a stop, or a start that failed.
+    fn sweep(&self, catalog: &Catalog) {
+        let stored = self.shared.store.flow_keys().unwrap_or_else(|error| {
+            tracing::warn!(%error, "records of deleted pipelines were not looked for");
+            Vec::new()
+        });
+        for key in stored {
+            if catalog.any_pipeline(key.pipeline).is_none() && !self.leaving.contains_key(&key) {
+                self.remove(key);
+            }
+        }
+    }
+
     fn start(&mut self, catalog: &Catalog, pipeline: &Pipeline) -> Result<(), FlowError> {
         let tasks = tasks(catalog, pipeline, self.shared.now())?;
+        // All or none: a pipeline of which one flow runs counts as running.
+        for task in &tasks {
+            self.enter(task)?;
+        }
         for task in tasks {
-            self.enter(&task)?;
             let (order, orders) = watch::channel(Order::Run);
             let (key, sink, shared) = (task.key, (task.sink.id, task.sink.version), Arc::clone(&self.shared));
             let name = format!("flow-{}", task.pipeline);
             let body = move || keep_running(&shared, &task, &orders);
             let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body);
-            let thread = thread.map_err(|e| FlowError::new(format!("no thread: {e}")))?;
+            let thread = match thread {
+                Ok(thread) => thread,
+                Err(e) => {
+                    self.dismiss(|k| k.pipeline == pipeline.id);
+                    return Err(FlowError::new(format!("no thread: {e}")));
+                }
+            };
             self.running.insert(key, Running { sink, order, thread });
         }
         Ok(())
@@ -182,7 +213,7 @@ impl Supervisor {
         Ok(())
     }
 
-    /// Takes leave of flows whose thread has ended. Of those whose pipeline is gone, nothing stays.
+    /// Takes leave of flows whose thread has ended.
     fn reap(&mut self, catalog: &Catalog) {
         let ended: Vec<_> =
             self.leaving.iter().filter(|(_, r)| r.thread.is_finished()).map(|(key, _)| *key).collect();
@@ -191,18 +222,23 @@ impl Supervisor {
             if catalog.any_pipeline(key.pipeline).is_some() {
                 continue;
             }
-            self.shared.progress.leave(key);
-            self.shared.statuses.forget(key);
-            if let Err(error) =
-                lakehead_sink::clean_staging(self.shared.disk.as_ref(), &self.shared.staging_dir(key), &[])
-            {
-                tracing::warn!(%error, flow = %key, "staged files of a deleted pipeline stay");
-            }
-            if !self.leaving.keys().any(|k| k.pipeline == key.pipeline)
-                && let Err(error) = self.shared.store.delete_flows(key.pipeline)
-            {
-                tracing::error!(%error, flow = %key, "a deleted pipeline's record stays");
-            }
+            self.remove(key);
+        }
+    }
+
+    /// Removes what the flow of a deleted pipeline kept, but for its dead letters.
+    fn remove(&self, key: FlowKey) {
+        self.shared.progress.leave(key);
+        self.shared.statuses.forget(key);
+        if let Err(error) =
+            lakehead_sink::clean_staging(self.shared.disk.as_ref(), &self.shared.staging_dir(key), &[])
+        {
+            tracing::warn!(%error, flow = %key, "staged files of a deleted pipeline stay");
+        }
+        if !self.leaving.keys().any(|k| k.pipeline == key.pipeline)
+            && let Err(error) = self.shared.store.delete_flows(key.pipeline)
+        {
+            tracing::error!(%error, flow = %key, "a deleted pipeline's record stays");
         }
     }
 

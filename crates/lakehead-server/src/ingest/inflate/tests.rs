@@ -88,12 +88,17 @@ fn bodies_cut_short_or_followed_by_garbage_are_refused() {
                 body.len()
             );
         }
-        if encoding != Encoding::Brotli {
-            let mut longer = body.clone();
-            longer.extend_from_slice(b"garbage");
-            assert!(encoding.inflate(&longer, LIMIT).is_err(), "{encoding:?} with garbage");
-        }
+        let mut longer = body.clone();
+        longer.extend_from_slice(b"garbage");
+        assert!(encoding.inflate(&longer, LIMIT).is_err(), "{encoding:?} with garbage");
     }
+}
+
+#[test]
+fn brotli_windows_beyond_the_standard_are_refused() {
+    // The shortest stream there is, first with a window of 64 KiB, then with the header of one of 1 GiB.
+    assert_eq!(Encoding::Brotli.inflate(&[0x06], LIMIT), Ok(Vec::new()));
+    assert!(Encoding::Brotli.inflate(&[0x11, 0xDE], LIMIT).is_err());
 }
 
 #[test]
