@@ -343,7 +343,7 @@ def test_a_page_can_read_that_the_server_stops(server):
     server.signal_stop()
     wait_until("the server stops", 5, lambda: ask(server, request("GET", "/readyz"), "GET").status == 503, every=0.01)
     for origin, named in ((GOOD, GOOD), (EVIL, None)):
-        answer = ask(server, plain(f"/ingest/{id}", f"Origin: {origin}", body=BODY))
+        answer = ask(server, plain(f"/ingest/{id}", f"Origin: {origin}", f"Authorization: Bearer {server.token}", body=BODY))
         assert answer.error[:2] == (503, 10503) and int(answer.header("retry-after")) > 0
         let_in(answer, named)
     preflight_lets_in(ask(server, head("OPTIONS", f"/ingest/{id}", f"Origin: {GOOD}", *ASKS), "OPTIONS"), GOOD)
@@ -364,7 +364,7 @@ def test_a_page_can_read_that_the_log_is_full(make_server):
             break
     assert accepted > 4 and answer.error[:2] == (503, 10507) and int(answer.header("retry-after")) > 0
     # Asked again, it is said again, and the same to who is no page.
-    again = ask(server, content.replace(GOOD.encode(), EVIL.encode()))
+    again = ask(server, content.replace(GOOD.encode(), f"{EVIL}\r\nAuthorization: Bearer {server.token}".encode()))
     assert again.error == answer.error
     let_in(again, None)
     answers = [ask(server, write(f"/ingest/{id}", body=content.split(b"\r\n\r\n", 1)[1])) for write in WAYS.values()]
