@@ -152,7 +152,7 @@ impl Store {
             Change::DeleteStream(id) => write(Space::Stream, id.to_string(), None),
             Change::PutSink { sink, credentials } => {
                 write(Space::Sink, sink.id.to_string(), Some(json(sink)?));
-                let sealed = credentials.as_ref().map(|c| self.seal(sink.id, c)).transpose()?;
+                let sealed = credentials.as_ref().map(|c| self.seal(&place(sink.id), c)).transpose()?;
                 write(Space::Credentials, sink.id.to_string(), sealed);
             }
             Change::DeleteSink(id) => {
@@ -163,14 +163,20 @@ impl Store {
             Change::DeletePipeline(id) => write(Space::Pipeline, id.to_string(), None),
             Change::PutLegacy { pipeline, credentials } => {
                 write(Space::Legacy, pipeline.id.to_string(), Some(json(pipeline)?));
+                let sink = pipeline.sink_id();
                 if let Some(credentials) = credentials {
-                    let sink = pipeline.sink_id();
-                    write(Space::Credentials, sink.to_string(), Some(self.seal(sink, credentials)?));
+                    self.keep_former(pipeline, &mut write)?;
+                    write(Space::Credentials, sink.to_string(), Some(self.seal(&place(sink), credentials)?));
                 }
             }
             Change::DeleteLegacy(id) => {
                 write(Space::Legacy, id.to_string(), None);
                 write(Space::Credentials, SinkId(id.0).to_string(), None);
+                for (space, record) in
+                    self.records.list(&[Space::Credentials], &former_key(SinkId(id.0), ""))?.1
+                {
+                    write(space, record.key, None);
+                }
             }
             Change::PutBucket(b) => write(Space::Bucket, b.name.clone(), Some(json(b)?)),
             Change::DeleteBucket(name) => write(Space::Bucket, name.clone(), None),
@@ -183,11 +189,25 @@ impl Store {
     /// # Errors
     /// `Corrupt` if they cannot be decrypted, `Storage`.
     pub fn sink_credentials(&self, sink: SinkId) -> Result<Option<Credentials>, Error> {
-        let Some(record) = self.records.get(Space::Credentials, &sink.to_string())? else {
+        self.credentials_at(&sink.to_string())
+    }
+
+    /// The credentials with which the sink of a legacy pipeline wrote to `bucket` before it was changed to write elsewhere: what
+    /// was decided to be written there is still written there.
+    ///
+    /// # Errors
+    /// `Corrupt` if they cannot be decrypted, `Storage`.
+    pub fn former_credentials(&self, sink: SinkId, bucket: &str) -> Result<Option<Credentials>, Error> {
+        self.credentials_at(&former_key(sink, bucket))
+    }
+
+    fn credentials_at(&self, key: &str) -> Result<Option<Credentials>, Error> {
+        let Some(record) = self.records.get(Space::Credentials, key)? else {
             return Ok(None);
         };
-        let text = self.vault.open_sealed(&place(sink), &record.value)?;
-        let damaged = |_| Error::new(ErrorKind::Corrupt, format!("{}: holds no credentials", place(sink)));
+        let place = place(key);
+        let text = self.vault.open_sealed(&place, &record.value)?;
+        let damaged = |_| Error::new(ErrorKind::Corrupt, format!("{place}: holds no credentials"));
         let plain: PlainCredentials = serde_json::from_slice(&text).map_err(damaged)?;
         Ok(Some(match plain {
             PlainCredentials::Keys(access_key_id, secret_access_key) => {
@@ -197,14 +217,32 @@ impl Store {
         }))
     }
 
-    fn seal(&self, sink: SinkId, credentials: &Credentials) -> Result<Vec<u8>, Error> {
+    /// Keeps the credentials of the bucket that the pipeline is about to leave.
+    fn keep_former(
+        &self,
+        next: &LegacyPipeline,
+        write: &mut impl FnMut(Space, String, Option<Vec<u8>>),
+    ) -> Result<(), Error> {
+        let catalog = self.catalog();
+        let Some(old) = catalog.legacy.get(&next.id).filter(|old| old.resource.bucket != next.bucket) else {
+            return Ok(());
+        };
+        if let Some(credentials) = self.sink_credentials(next.sink_id())? {
+            let key = former_key(next.sink_id(), &old.resource.bucket);
+            let sealed = self.seal(&place(&key), &credentials)?;
+            write(Space::Credentials, key, Some(sealed));
+        }
+        Ok(())
+    }
+
+    fn seal(&self, place: &str, credentials: &Credentials) -> Result<Vec<u8>, Error> {
         let plain = match credentials {
             Credentials::Keys(KeyPair { access_key_id, secret_access_key }) => {
                 json(&(access_key_id.reveal(), secret_access_key.reveal()))?
             }
             Credentials::Token(token) => json(&serde_json::json!({ "token": token.reveal() }))?,
         };
-        self.vault.seal(&place(sink), &plain)
+        self.vault.seal(place, &plain)
     }
 }
 
@@ -216,8 +254,13 @@ enum PlainCredentials {
     Token { token: Secret },
 }
 
-fn place(sink: SinkId) -> String {
-    format!("{}/{sink}", Space::Credentials.name())
+/// What sealed credentials are bound to: their key.
+fn place(key: impl std::fmt::Display) -> String {
+    format!("{}/{key}", Space::Credentials.name())
+}
+
+fn former_key(sink: SinkId, bucket: &str) -> String {
+    format!("{sink}@{bucket}")
 }
 
 pub(crate) fn json<T: Serialize>(value: &T) -> Result<Vec<u8>, Error> {

@@ -9,10 +9,11 @@ use lakehead_meta::records::{Expect, Records, Space, Write};
 use lakehead_meta::{Change, ErrorKind, FlowKey, FlowRecord, FlowState, Identity, SqliteRecords, Store};
 use lakehead_model::random::SeededRandom;
 use lakehead_model::resource::{
-    Bucket, Credentials, FileNaming, FilesConfig, Http, JsonFormat, KeyPair, ParquetFormat, Pipeline,
-    RollingPolicy, Sink, SinkConfig, SinkFormat, Stream, Table, TableRef, WorkerBinding,
+    BatchHints, Bucket, Credentials, FileNaming, FilesConfig, Http, JsonCompression, JsonFormat, KeyPair,
+    ParquetFormat, Pipeline, RollingPolicy, Sink, SinkConfig, SinkFormat, Stream, Table, TableRef,
+    WorkerBinding,
 };
-use lakehead_model::{PipelineId, Position, Secret, SinkId, StreamId, Timestamp};
+use lakehead_model::{LegacyPipeline, PipelineId, Position, Secret, SinkId, StreamId, Timestamp};
 
 const CANARY: &str = "canary-7f3a91";
 
@@ -386,4 +387,45 @@ fn writes_are_all_or_nothing_and_versions_count_replacements() {
     assert_eq!(revision, 2);
     assert_eq!(found.iter().map(|(_, r)| r.key.as_str()).collect::<Vec<_>>(), ["a", "ab"]);
     assert_eq!(records.list(&[Space::Bucket], "ab").unwrap().1.len(), 1);
+}
+
+#[test]
+fn a_legacy_pipeline_keeps_the_credentials_of_the_buckets_it_left() {
+    let legacy = |version: u64, bucket: &str| LegacyPipeline {
+        id: PipelineId(9),
+        name: "clicks".into(),
+        version,
+        http: None,
+        binding: true,
+        bucket: bucket.into(),
+        prefix: String::new(),
+        compression: JsonCompression::Gzip,
+        batch: BatchHints { bytes_max: 1_000, age_milliseconds_max: 1_000, rows_max: 100 },
+        shards: None,
+        created_at: Timestamp(1),
+        modified_at: Timestamp(1),
+    };
+    let keys = |secret: &str| {
+        Credentials::Keys(KeyPair {
+            access_key_id: Secret::new("key"),
+            secret_access_key: Secret::new(secret),
+        })
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    let put =
+        |at, pipeline, credentials| store.change(at, &[Change::PutLegacy { pipeline, credentials }]).unwrap();
+    let at = put(0, legacy(1, "aaa"), Some(keys("first")));
+    // Without credentials those that are there stay.
+    let at = put(at, legacy(2, "aaa"), None);
+    let at = put(at, legacy(3, "bbb"), Some(keys("second")));
+    let sink = SinkId(9);
+    drop(store);
+    let store = open(dir.path());
+    assert_eq!(store.sink_credentials(sink).unwrap(), Some(keys("second")));
+    assert_eq!(store.former_credentials(sink, "aaa").unwrap(), Some(keys("first")));
+    assert_eq!(store.former_credentials(sink, "bbb").unwrap(), None);
+    store.change(at, &[Change::DeleteLegacy(PipelineId(9))]).unwrap();
+    assert_eq!(store.sink_credentials(sink).unwrap(), None);
+    assert_eq!(store.former_credentials(sink, "aaa").unwrap(), None);
 }

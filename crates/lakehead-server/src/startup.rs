@@ -98,10 +98,9 @@ impl Server {
         let base_url = config.base_url(address);
         let played = match config.hosts.listen {
             None => None,
-            Some(listen) => Some((
-                bind_hosts(listen).await?,
-                certificates(&data_dir, &identity, (&disk, &clock, &random))?,
-            )),
+            Some(listen) => {
+                Some((bind_hosts(listen).await?, certificates(&data_dir, &identity, &disk, &clock, &random)?))
+            }
         };
         environment::note_url(&data_dir, &base_url).map_err(|e| failed(74)(format!("data folder: {e}")))?;
 
@@ -218,10 +217,12 @@ async fn bind_hosts(listen: SocketAddr) -> Result<TcpListener, StartError> {
 fn certificates(
     data_dir: &Path,
     identity: &Identity,
-    (disk, clock, random): (&Arc<dyn Disk>, &Arc<dyn Clock>, &Arc<dyn Random>),
+    disk: &Arc<dyn Disk>,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
 ) -> Result<Certificates, StartError> {
-    let (disk, clock, random) = (Arc::clone(disk), Arc::clone(clock), Arc::clone(random));
-    Certificates::open(data_dir, identity.account_id(), disk, clock, random)
+    let (clock, random) = (Arc::clone(clock), Arc::clone(random));
+    Certificates::open(data_dir, identity.account_id(), Arc::clone(disk), clock, random)
         .map_err(|e| failed(74)(format!("hosts: {e}")))
 }
 

@@ -143,13 +143,20 @@ impl<'a> Flow<'a> {
         order: watch::Receiver<Order>,
     ) -> Result<Self, FlowError> {
         let partition = Partition::first(task.stream.id);
-        let keys = shared.store.sink_credentials(task.sink.id)?.and_then(|given| match given {
-            Credentials::Keys(keys) => Some(keys),
-            Credentials::Token(_) => None,
-        });
+        let key_pair = |given: Option<Credentials>| match given {
+            Some(Credentials::Keys(keys)) => Some(keys),
+            Some(Credentials::Token(_)) | None => None,
+        };
+        let own_keys = key_pair(shared.store.sink_credentials(task.sink.id)?);
         let staging_dir = shared.staging_dir(task.key);
         let publisher = |bucket: &str| {
-            let place = shared.storage.locate(bucket, keys.as_ref()).map_err(FlowError::new)?;
+            // A commit may still be under way to a bucket that the sink has been told to leave.
+            let former = match bucket == task.files.bucket {
+                true => None,
+                false => key_pair(shared.store.former_credentials(task.sink.id, bucket)?),
+            };
+            let keys = former.as_ref().or(own_keys.as_ref());
+            let place = shared.storage.locate(bucket, keys).map_err(FlowError::new)?;
             shared.publisher(place, &staging_dir, &order)
         };
         let mut letters =
