@@ -193,6 +193,26 @@ impl Metrics {
         self.together.lock()
     }
 
+    /// Drops every gauge of a stream or a pipeline, so that those that were deleted are not shown for ever. Whoever brings the
+    /// gauges up to date calls it first, while no scrape is taken.
+    pub fn forget_gauges(&self) {
+        for gauges in [
+            &self.log_oldest_position,
+            &self.log_next_position,
+            &self.pipeline_accepted,
+            &self.pipeline_delivered,
+            &self.pipeline_filtered,
+            &self.pipeline_dead_lettered,
+            &self.pipeline_lost,
+            &self.pipeline_in_flight,
+            &self.ledger_imbalance,
+            &self.pipeline_oldest_uncommitted_age_seconds,
+            &self.pipeline_failing,
+        ] {
+            gauges.reset();
+        }
+    }
+
     /// The text that a scrape gets.
     pub fn render(&self) -> String {
         let _together = self.together();

@@ -19,6 +19,7 @@ mod commit;
 mod dead_letters;
 mod flow;
 mod progress;
+mod report;
 mod status;
 mod supervisor;
 mod turnstile;

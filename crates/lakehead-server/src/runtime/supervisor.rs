@@ -10,7 +10,7 @@ use lakehead_disk::Disk;
 use lakehead_log::LocalLog;
 use lakehead_meta::{Catalog, FlowKey, FlowState, Store};
 use lakehead_model::resource::{Pipeline, SinkConfig, Stream, Table};
-use lakehead_model::{Clock, Partition, PipelineId, Position, Random, SinkId, Timestamp};
+use lakehead_model::{Clock, Partition, Position, Random, SinkId, Timestamp};
 use lakehead_sink::{MemoryBudget, Uploads};
 use lakehead_transform::{Source, Statement};
 use tokio::runtime::Handle;
@@ -20,7 +20,6 @@ use super::flow::{Flow, FlowError, Order, Shared, Task};
 use super::progress::Progress;
 use super::status::Statuses;
 use super::turnstile::Turnstile;
-use crate::control::Counters;
 use crate::metrics::Metrics;
 use crate::startup::EXIT_DISK_FAILED;
 use crate::storage::Storage;
@@ -111,7 +110,7 @@ impl Supervisor {
             let running = &self.running;
             let is_entered = |p: &Pipeline| running.keys().any(|k| k.pipeline == p.id);
             self.shared.progress.settle(&catalog, is_entered);
-            self.report(&catalog);
+            self.shared.report(&catalog);
             let pause = if self.leaving.is_empty() { REPORT_EVERY } else { REAP_EVERY };
             let stopping = handle.block_on(async {
                 tokio::select! {
@@ -143,7 +142,10 @@ impl Supervisor {
                 continue;
             }
             if let Err(FlowError { reason, .. }) = self.start(catalog, pipeline) {
-                tracing::error!(pipeline = %pipeline.name, %reason, "a pipeline cannot start");
+                // Tried again every second; said once.
+                if self.shared.statuses.of(pipeline.id).failure_reason.as_ref() != Some(&reason) {
+                    tracing::error!(pipeline = %pipeline.name, %reason, "a pipeline cannot start");
+                }
                 self.shared.statuses.failed(FlowKey { pipeline: pipeline.id, statement: 0 }, reason);
             }
         }
@@ -242,71 +244,6 @@ impl Supervisor {
         }
     }
 
-    /// Brings the gauges up to date.
-    fn report(&self, catalog: &Catalog) {
-        let metrics = &self.shared.metrics;
-        let _together = metrics.together();
-        let now = self.shared.clock.now();
-        for stream in catalog.all_streams() {
-            let partition = Partition::first(stream.id);
-            metrics
-                .log_oldest_position
-                .with_label_values(&[&stream.name])
-                .set(gauge(self.shared.log.oldest(partition).0));
-            metrics
-                .log_next_position
-                .with_label_values(&[&stream.name])
-                .set(gauge(self.shared.log.tail(partition).0));
-        }
-        let mut sums: BTreeMap<PipelineId, [i64; 7]> = BTreeMap::new();
-        for (key, reached) in self.shared.progress.all() {
-            let tail = self.shared.log.tail(reached.partition).max(reached.state.committed);
-            let s = reached.state;
-            let age = reached.oldest_uncommitted.map_or(0, |t| now.saturating_duration_since(t).as_secs());
-            let figures = [
-                tail.since(s.start),
-                s.delivered,
-                s.filtered,
-                s.dead_lettered,
-                s.lost,
-                tail.since(s.committed),
-                age,
-            ];
-            let sum = sums.entry(key.pipeline).or_default();
-            for (i, figure) in figures.into_iter().enumerate() {
-                sum[i] = if i == 6 { sum[i].max(gauge(figure)) } else { sum[i] + gauge(figure) };
-            }
-        }
-        let counters = sums.iter().map(|(id, &[accepted, delivered, filtered, dead_lettered, ..])| {
-            let count = |n: i64| u64::try_from(n).unwrap_or(0);
-            let counters = Counters {
-                accepted: count(accepted),
-                delivered: count(delivered),
-                filtered: count(filtered),
-                dead_lettered: count(dead_lettered),
-            };
-            (*id, counters)
-        });
-        self.shared.statuses.count(counters.collect());
-        for (id, [accepted, delivered, filtered, dead_lettered, lost, in_flight, age]) in sums {
-            let Some(pipeline) = catalog.any_pipeline(id) else { continue };
-            let label = &[pipeline.name.as_str()];
-            metrics.pipeline_accepted.with_label_values(label).set(accepted);
-            metrics.pipeline_delivered.with_label_values(label).set(delivered);
-            metrics.pipeline_filtered.with_label_values(label).set(filtered);
-            metrics.pipeline_dead_lettered.with_label_values(label).set(dead_lettered);
-            metrics.pipeline_in_flight.with_label_values(label).set(in_flight);
-            metrics.pipeline_lost.with_label_values(label).set(lost);
-            let imbalance = accepted - delivered - filtered - dead_lettered - lost - in_flight;
-            metrics.ledger_imbalance.with_label_values(label).set(imbalance);
-            metrics.pipeline_oldest_uncommitted_age_seconds.with_label_values(label).set(age);
-            metrics
-                .pipeline_failing
-                .with_label_values(label)
-                .set(i64::from(self.shared.statuses.is_failing(id)));
-        }
-    }
-
     fn finish_all(mut self) {
         let all: Vec<_> = std::mem::take(&mut self.running)
             .into_values()
@@ -325,10 +262,6 @@ impl Supervisor {
             let _ = running.thread.join();
         }
     }
-}
-
-fn gauge(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// A task for each statement of the pipeline, with the resources it names as they are now.
