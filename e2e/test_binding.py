@@ -350,7 +350,7 @@ def test_messages_under_way_share_the_memory_of_all_bodies(make_server):
     small.send(b'["pull",1]')
     assert small.receive() == (1, b'["resolve",1,["undefined"]]')
     # Another large one waits for ten seconds and is told to come back.
-    assert second.aborted() == "too much waits for the disk; try again"
+    assert second.aborted() == "too much is under way; try again"
     # A share goes back with its connection.
     first.close()
     third = Raw(server, path)

@@ -39,7 +39,7 @@ pub trait Account: Send + Sync + 'static {
     /// A text that says why the bucket could not be read.
     fn list_objects(&self, bucket: &str, query: &ListQuery) -> Result<Vec<ListedObject>, String>;
 
-    /// Makes a key pair that reads and writes this bucket, for the pipeline of this name (which does not exist yet). Somebody
+    /// Makes a key pair that reads this bucket, for the pipeline of this name (which does not exist yet). Somebody
     /// at this machine has just agreed to it. Works at once: the client shows it within a second.
     ///
     /// # Errors

@@ -78,7 +78,7 @@ pub(crate) enum Refusal {
     NotRecords(String),
     TooSlow,
     Disconnected,
-    /// Too many bytes wait for the disk: try again at once.
+    /// Too many bytes wait for the disk, or for their turn to be read: try again at once.
     Backlogged,
     /// The disk quota is used up: try again when pipelines have caught up.
     Full,
@@ -348,9 +348,7 @@ impl Refusal {
             Refusal::NotRecords(text) => (StatusCode::BAD_REQUEST, 1004, text.as_str()),
             Refusal::TooSlow => (StatusCode::REQUEST_TIMEOUT, 10408, "the body arrived too slowly"),
             Refusal::Disconnected => (StatusCode::BAD_REQUEST, 10400, "the body ended early"),
-            Refusal::Backlogged => {
-                (StatusCode::TOO_MANY_REQUESTS, 10430, "too much waits for the disk; try again")
-            }
+            Refusal::Backlogged => (StatusCode::TOO_MANY_REQUESTS, 10430, "too much is under way; try again"),
             Refusal::Full => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 10507,
@@ -440,6 +438,7 @@ impl From<AppendError> for Refusal {
         match e {
             AppendError::Full => Refusal::Full,
             AppendError::Backlogged => Refusal::Backlogged,
+            AppendError::TooLarge => Refusal::TooLarge("the body does not fit a segment of the log".into()),
             _ => Refusal::Stopping,
         }
     }

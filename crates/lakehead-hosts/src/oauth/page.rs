@@ -84,7 +84,7 @@ pub(super) fn question(asked: &Asked, account_id: &str, number: &str, nonce: &st
     let (bucket, pipeline) = (escape(&asked.bucket), escape(&asked.pipeline));
     let body = format!(
         "<h1>A key for wrangler?</h1>\n\
-         <p>wrangler asks for a key that reads and writes a bucket of this server.</p>\n\
+         <p>wrangler asks for a key to a bucket of this server. It can list and read the bucket for a day; nobody can write with it.</p>\n\
          <dl>\n<dt>Bucket</dt><dd>{bucket}</dd>\n<dt>For the pipeline</dt><dd>{pipeline}</dd>\n\
          <dt>Account</dt><dd>{}</dd>\n</dl>\n\
          <form method=\"post\" action=\"{}\">\n<input type=\"hidden\" name=\"{NUMBER}\" value=\"{}\">\n\
