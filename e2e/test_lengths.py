@@ -135,6 +135,26 @@ def test_lengths_that_can_be_read_in_two_ways_are_no_request(kept, lines):
     kept.is_as_before(before)
 
 
+ONE_HOST = "Host: one header with the name of the host is needed"
+ONE_CODING = "Transfer-Encoding: only `chunked`, once, is understood"
+
+
+@pytest.mark.parametrize(("lines", "message"), [
+    ([], ONE_HOST), (["Host: localhost", "Host: localhost"], ONE_HOST), (["Host: localhost", "Host: other.example"], ONE_HOST),
+    (["Host: localhost", "Transfer-Encoding: chunked, chunked"], ONE_CODING), (["Host: localhost", "Transfer-Encoding: gzip, chunked"], ONE_CODING),
+    (["Host: localhost", "Transfer-Encoding: chunked", "Transfer-Encoding: chunked"], ONE_CODING),
+], ids=ascii)
+@pytest.mark.parametrize("path", ["ingest", "/openapi.json"])
+def test_heads_that_can_be_read_in_two_ways_are_refused_in_words(kept, path, lines, message):
+    before = kept.position()
+    target = kept.target if path == "ingest" else path
+    length = [] if any("Transfer" in line for line in lines) else ["Content-Length: 16"]
+    start = "\r\n".join([f"POST {target} HTTP/1.1", *lines, *length]).encode() + b"\r\n\r\n"
+    with Wire(kept.server) as wire:
+        said(wire.send(start + (b'[{"kept":false}]' if length else chunked(b'[{"kept":false}]'))).answer(), (400, 10400, message))
+    kept.is_as_before(before)
+
+
 def test_chunks_count_where_a_length_stands_beside_them_and_nothing_can_follow(kept):
     both = ["Content-Length: 16", "Transfer-Encoding: chunked"]
     before = kept.position()

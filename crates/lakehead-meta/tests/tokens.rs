@@ -269,7 +269,8 @@ fn there_may_be_a_thousand_tokens_and_no_more() {
     let streams: Vec<_> = (0..TOKEN_STREAMS_MAX as u128).map(StreamId).collect();
     let mut made = Vec::new();
     for i in 0..i64::try_from(TOKENS_MAX).unwrap() {
-        let new = NewToken { streams: Some(streams.clone()), ..sender(&"n".repeat(120)) };
+        let expires_at = (i < 3).then_some(Timestamp(10_000));
+        let new = NewToken { streams: Some(streams.clone()), expires_at, ..sender(&"n".repeat(120)) };
         made.push(store.create_token(new, Timestamp(i)).unwrap());
     }
     let refused = store.create_token(sender("one more"), Timestamp(0)).unwrap_err();
@@ -287,6 +288,12 @@ fn there_may_be_a_thousand_tokens_and_no_more() {
     assert!(made.iter().all(|(token, value)| shown(&store, value) == Some(token.id)));
     assert!(store.revoke_token(made[500].0.id).unwrap());
     create(&store, "in the place of the revoked one", 1);
+    let now = Timestamp(9_999);
+    assert_eq!(store.create_token(sender("none has expired"), now).unwrap_err().kind(), ErrorKind::Limit);
+    create(&store, "in the place of three that have expired", 10_000);
+    assert_eq!(store.tokens().len(), TOKENS_MAX - 2);
+    drop(store);
+    assert_eq!(open(dir.path()).tokens().len(), TOKENS_MAX - 2);
 }
 
 #[test]
