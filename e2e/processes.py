@@ -46,6 +46,16 @@ def wait_until(what: str, within: float, done, every: float = 0.05):
         time.sleep(every)
 
 
+def end_of_input(child: subprocess.Popen):
+    """Ends a program that reads its orders from standard input: by closing that, and by force if it does not heed it."""
+    child.stdin.close()
+    try:
+        child.wait(timeout=15)
+    except subprocess.TimeoutExpired:
+        child.kill()
+        child.wait(timeout=15)
+
+
 class Process:
     """A child process in its own session, its output in a file."""
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from lakehead import settle
-from processes import free_port, wait_until
+from processes import end_of_input, free_port, wait_until
 from test_worker import node, rows, with_pipeline
 
 E2E = Path(__file__).parent
@@ -67,12 +67,7 @@ class Workers:
         return answer["rejected"]["message"]
 
     def stop(self):
-        self.child.stdin.close()
-        try:
-            self.child.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait(timeout=15)
+        end_of_input(self.child)
 
 
 @pytest.fixture

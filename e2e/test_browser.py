@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lakehead import settle
-from processes import wait_until
+from processes import end_of_input, wait_until
 from test_worker import node, rows, with_pipeline
 
 E2E = Path(__file__).parent
@@ -89,12 +89,7 @@ class Browser:
         return answer
 
     def stop(self):
-        self.child.stdin.close()
-        try:
-            self.child.wait(timeout=15)
-        except subprocess.TimeoutExpired:
-            self.child.kill()
-            self.child.wait(timeout=15)
+        end_of_input(self.child)
 
 
 @pytest.fixture
