@@ -29,7 +29,7 @@ pub(crate) fn control(
     Arc::new(Control::new(Parts {
         store,
         account_id: identity.account_id().to_owned(),
-        sql: Arc::new(Sql { clock: Arc::clone(&clock) }),
+        sql: Arc::new(Sql),
         clock,
         random,
         buckets: Arc::new(Folders { storage }),
@@ -46,18 +46,19 @@ pub(crate) fn api(control: Arc<Control>, access: Arc<Access>, base_url: &str) ->
     })
 }
 
-struct Sql {
-    clock: Arc<dyn Clock>,
-}
+struct Sql;
 
 impl SqlCompiler for Sql {
     fn check(&self, sql: &str, streams: &[Stream], sinks: &[Sink]) -> Result<Vec<StatementRef>, SqlRefusal> {
         let source = |s: &Stream| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
         let sources: Vec<_> = streams.iter().map(source).collect();
         let sinks: Vec<_> = sinks.iter().map(|s| s.name.clone()).collect();
-        lakehead_transform::compile(sql, &sources, &sinks, self.clock.now())
+        lakehead_transform::compile(sql, &sources, &sinks)
             .map(|all| all.into_iter().map(|s| StatementRef { stream: s.stream, sink: s.sink }).collect())
-            .map_err(|refusal| SqlRefusal { message: refusal.message, line_column: None })
+            .map_err(|refusal| SqlRefusal {
+                message: refusal.message,
+                line_column: refusal.place.map(|p| (p.line, p.column)),
+            })
     }
 }
 

@@ -19,17 +19,20 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-pub use program::{EvaluationError, Program};
-pub use refusal::Refusal;
+pub use program::{EvaluationError, Failure, Output, Program};
+pub use refusal::{Place, Refusal};
 
 use arrow::datatypes::SchemaRef;
-use lakehead_model::Timestamp;
+
+/// The column that every stream has besides its own: when the record was received. Microseconds UTC, never NULL. SQL may name
+/// it; `*` does not stand for it.
+pub const INGEST_TIME: &str = "__ingest_ts";
 
 /// A stream that SQL may read.
 #[derive(Debug, Clone)]
 pub struct Source {
     pub name: String,
-    /// The stream's columns, as the decoder makes them.
+    /// The stream's columns, as the decoder makes them; without [`INGEST_TIME`].
     pub schema: SchemaRef,
 }
 
@@ -38,34 +41,44 @@ pub struct Source {
 pub struct Statement {
     /// The stream's name as it was registered (the SQL may spell it in another case).
     pub stream: String,
+    /// The sink's name as it was registered. In a preview: as it is written, or empty if there is no `INSERT INTO`.
     pub sink: String,
-    /// Indexes of the stream's columns that the program reads, ascending. [`Program::run`] expects exactly these.
+    /// Indexes of the stream's columns that the program reads, ascending.
     pub projection: Vec<usize>,
+    /// Whether the program reads [`INGEST_TIME`] too.
+    pub reads_ingest_time: bool,
     pub program: Program,
 }
 
-/// Compiles a pipeline's SQL: one or more `INSERT` statements. `now` is what `now()` means for the life of the program.
+/// Compiles a pipeline's SQL: one or more `INSERT` statements.
 ///
 /// # Errors
 /// [`Refusal`] with a text for the user: a syntax error with its place, an unknown stream, sink, column or function, or a
 /// construct that is not allowed.
-pub fn compile(
-    sql: &str,
-    sources: &[Source],
-    sinks: &[String],
-    now: Timestamp,
-) -> Result<Vec<Statement>, Refusal> {
-    // Parsing, planning and dropping of expression trees recurse; the limits of `statement` keep them far below this.
+pub fn compile(sql: &str, sources: &[Source], sinks: &[String]) -> Result<Vec<Statement>, Refusal> {
+    on_large_stack(|| {
+        let inserts = statement::parse(sql)?;
+        inserts.into_iter().map(|insert| plan::compile(insert, sources, Some(sinks))).collect()
+    })
+}
+
+/// Compiles SQL that is only to be looked at: as [`compile`], but sinks need not exist, and a `SELECT` may stand alone.
+///
+/// # Errors
+/// As [`compile`].
+pub fn compile_preview(sql: &str, sources: &[Source]) -> Result<Vec<Statement>, Refusal> {
+    on_large_stack(|| {
+        let inserts = statement::parse(sql)?;
+        inserts.into_iter().map(|insert| plan::compile(insert, sources, None)).collect()
+    })
+}
+
+/// Parsing, planning and dropping of expression trees recurse; the limits of `statement` keep them far below this.
+fn on_large_stack<T: Send>(work: impl FnOnce() -> Result<T, Refusal> + Send) -> Result<T, Refusal> {
     const STACK_BYTES: usize = 256 << 20;
     std::thread::scope(|scope| {
-        let work = std::thread::Builder::new().name("sql-plan".into()).stack_size(STACK_BYTES).spawn_scoped(
-            scope,
-            || {
-                let inserts = statement::parse(sql)?;
-                inserts.into_iter().map(|insert| plan::compile(insert, sources, sinks, now)).collect()
-            },
-        );
-        match work.map(std::thread::ScopedJoinHandle::join) {
+        let thread = std::thread::Builder::new().name("sql-plan".into()).stack_size(STACK_BYTES);
+        match thread.spawn_scoped(scope, work).map(std::thread::ScopedJoinHandle::join) {
             Ok(Ok(result)) => result,
             Ok(Err(_)) => Err(Refusal::new("the SQL made the planner fail; please report it")),
             Err(e) => Err(Refusal::new(format!("no thread for planning: {e}"))),

@@ -22,12 +22,15 @@ use crate::{Refusal, Source, Statement};
 pub(crate) fn compile(
     insert: Insert,
     sources: &[Source],
-    sinks: &[String],
-    now: Timestamp,
+    sinks: Option<&[String]>,
 ) -> Result<Statement, Refusal> {
-    let sink = names::find(sinks, &insert.sink, String::as_str)
-        .ok_or_else(|| Refusal::new(format!("sink `{}` does not exist", insert.sink)))?
-        .clone();
+    let sink = match sinks {
+        None => insert.sink,
+        Some(sinks) => names::find(sinks, &insert.sink, String::as_str)
+            .ok_or_else(|| Refusal::new(format!("sink `{}` does not exist", insert.sink)))?
+            .clone(),
+    };
+    let now = Timestamp(0);
     let names = Names::new(sources);
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::new() };
     let plan = SqlToRel::new_with_options(&names, options)
@@ -46,7 +49,13 @@ pub(crate) fn compile(
     builder.add(&plan)?;
     let (stream, projection) = builder.scan.ok_or_else(|| Refusal::new("the SELECT reads no stream"))?;
     let output = output_schema(plan.schema().as_arrow())?;
-    Ok(Statement { stream, sink, projection, program: Program::new(builder.steps, output) })
+    Ok(Statement {
+        stream,
+        sink,
+        projection,
+        reads_ingest_time: false,
+        program: Program::new(builder.steps, output),
+    })
 }
 
 /// What shortens the work per row: constants folded, filters before projections, columns nobody reads left out.

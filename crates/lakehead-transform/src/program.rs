@@ -9,6 +9,7 @@ use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
+use lakehead_model::Timestamp;
 
 #[derive(Debug)]
 pub(crate) enum Step {
@@ -23,11 +24,30 @@ pub struct Program {
     output: SchemaRef,
 }
 
-/// A row of the batch made an expression fail (division by zero, a cast that cannot work, an overflow). Which row, the
-/// caller finds by running parts of the batch.
+/// What a run made of a batch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Output {
+    /// Rows for the sink, in the order of the records they come from.
+    pub rows: RecordBatch,
+    /// Rows of the input that have at least one row in `rows`.
+    pub kept: usize,
+}
+
+/// A row of the batch made an expression fail (division by zero, a cast that cannot work, an overflow), or the batch asks for
+/// more than is allowed. Which row, the caller finds by running parts of the batch.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EvaluationError {
+    pub failure: Failure,
     pub message: String,
+}
+
+/// What kind of failure it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Failure {
+    /// An expression has no value for a row.
+    Expression,
+    /// More memory or time than a batch may take.
+    Limit,
 }
 
 impl fmt::Display for EvaluationError {
@@ -40,13 +60,13 @@ impl std::error::Error for EvaluationError {}
 
 impl From<DataFusionError> for EvaluationError {
     fn from(e: DataFusionError) -> Self {
-        EvaluationError { message: e.find_root().strip_backtrace() }
+        EvaluationError { failure: Failure::Expression, message: e.find_root().strip_backtrace() }
     }
 }
 
 impl From<ArrowError> for EvaluationError {
     fn from(e: ArrowError) -> Self {
-        EvaluationError { message: e.to_string() }
+        EvaluationError { failure: Failure::Expression, message: e.to_string() }
     }
 }
 
@@ -60,12 +80,12 @@ impl Program {
         &self.output
     }
 
-    /// Turns a batch of the stream's columns (those of `Statement::projection`) into one of the sink's. Rows that the WHERE
-    /// turned away are missing from the result; all others are in it, in order, one for one.
+    /// Turns a batch of the stream's columns (those of `Statement::projection`, then the ingest time if it is read) into rows
+    /// of the sink. `now` is what `now()` means for all of them.
     ///
     /// # Errors
     /// If an expression fails for a row of the batch. Nothing is kept from one call to the next.
-    pub fn run(&self, batch: &RecordBatch) -> Result<RecordBatch, EvaluationError> {
+    pub fn run(&self, batch: &RecordBatch, _now: Timestamp) -> Result<Output, EvaluationError> {
         let mut batch = batch.clone();
         for step in &self.steps {
             batch = step.run(&batch)?;
@@ -78,7 +98,8 @@ impl Program {
             }
         });
         let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
-        Ok(with_rows(Arc::clone(&self.output), columns, batch.num_rows())?)
+        let rows = with_rows(Arc::clone(&self.output), columns, batch.num_rows())?;
+        Ok(Output { kept: rows.num_rows(), rows })
     }
 }
 
@@ -92,6 +113,7 @@ impl Step {
             Step::Filter(predicate) => {
                 let keep = predicate.evaluate(batch)?.into_array(batch.num_rows())?;
                 let keep = keep.as_boolean_opt().ok_or_else(|| EvaluationError {
+                    failure: Failure::Expression,
                     message: format!("WHERE gave {}, not a boolean", keep.data_type()),
                 })?;
                 if keep.null_count() == 0 && keep.true_count() == batch.num_rows() {

@@ -4,15 +4,27 @@ use std::fmt;
 
 use datafusion_common::DataFusionError;
 
-/// A text for the person who wrote the SQL.
+/// A text for the person who wrote the SQL, and where in the SQL it belongs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     pub message: String,
+    pub place: Option<Place>,
+}
+
+/// A place in the text of the SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Place {
+    /// From 1.
+    pub line: u64,
+    /// From 1, in characters.
+    pub column: u64,
+    /// What stands there, as it is written.
+    pub text: String,
 }
 
 impl Refusal {
     pub(crate) fn new(message: impl Into<String>) -> Self {
-        Refusal { message: message.into() }
+        Refusal { message: message.into(), place: None }
     }
 }
 

@@ -3,7 +3,11 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array, RecordBatch, StringArray, StructArray};
 use arrow::datatypes::{DataType, Field, Int64Type, Schema};
 
+use lakehead_model::Timestamp;
+
 use super::*;
+
+const NOW: Timestamp = Timestamp(1_700_000_000_000_000);
 
 fn orders() -> Source {
     let address = DataType::Struct(vec![Field::new("city", DataType::Utf8, true)].into());
@@ -19,7 +23,7 @@ fn orders() -> Source {
 }
 
 fn try_one(sql: &str) -> Result<Statement, Refusal> {
-    let mut all = compile(sql, &[orders()], &["out".to_owned()], Timestamp(1_700_000_000_000_000))?;
+    let mut all = compile(sql, &[orders()], &["out".to_owned()])?;
     assert_eq!(all.len(), 1);
     Ok(all.remove(0))
 }
@@ -45,7 +49,7 @@ fn batch() -> RecordBatch {
 
 fn run(sql: &str) -> RecordBatch {
     let statement = one(sql);
-    statement.program.run(&batch().project(&statement.projection).unwrap()).unwrap()
+    statement.program.run(&batch().project(&statement.projection).unwrap(), NOW).unwrap().rows
 }
 
 fn refused(sql: &str) -> String {
@@ -100,8 +104,8 @@ fn expressions_aliases_casts_struct_fields_and_ctes_work() {
 fn a_failing_row_fails_the_batch_and_not_the_rows_beside_it() {
     let statement = one("INSERT INTO out SELECT 10 / (id - 3) AS q FROM orders");
     let batch = batch().project(&statement.projection).unwrap();
-    assert!(statement.program.run(&batch).unwrap_err().message.contains("ivide by zero"));
-    assert_eq!(statement.program.run(&batch.slice(0, 2)).unwrap().num_rows(), 2);
+    assert!(statement.program.run(&batch, NOW).unwrap_err().message.contains("ivide by zero"));
+    assert_eq!(statement.program.run(&batch.slice(0, 2), NOW).unwrap().rows.num_rows(), 2);
 }
 
 #[test]
@@ -111,7 +115,6 @@ fn several_statements_feed_several_sinks() {
         "INSERT INTO a SELECT * FROM orders; -- all\n INSERT INTO b SELECT id FROM orders WHERE amount > 1;",
         &[orders()],
         &sinks,
-        Timestamp(0),
     )
     .unwrap();
     assert_eq!(all.iter().map(|s| s.sink.as_str()).collect::<Vec<_>>(), ["a", "b"]);

@@ -14,7 +14,7 @@ use lakehead_sink::{
     Bucket, MemoryBudget, OPEN_FILES_MAX, Publisher, Roll, Seams as SinkSeams, Uploads, Writer,
     WriterSettings,
 };
-use lakehead_transform::Statement;
+use lakehead_transform::{Failure, Statement};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -318,17 +318,20 @@ impl<'a> Flow<'a> {
         if count == 0 {
             return Ok(());
         }
-        match self.task.statement.program.run(rows) {
+        match self.task.statement.program.run(rows, self.shared.now()) {
             Ok(out) => {
-                self.delivered += out.num_rows() as u64;
-                self.filtered += (count - out.num_rows()) as u64;
-                if out.num_rows() > 0 {
-                    self.writer.write(&out, partition)?;
+                self.delivered += out.kept as u64;
+                self.filtered += (count - out.kept) as u64;
+                if out.kept > 0 {
+                    self.writer.write(&out.rows, partition)?;
                 }
                 Ok(())
             }
             Err(error) if count == 1 => {
-                let reason = "transform_error";
+                let reason = match error.failure {
+                    Failure::Expression => "transform_error",
+                    Failure::Limit => "resource_limit",
+                };
                 self.shared.metrics.pipeline_rejected.with_label_values(&[&self.task.pipeline, reason]).inc();
                 let origin = origins.of(first).ok_or_else(|| FlowError::new("a row has no record"))?;
                 let cause = Cause { stage: "transform", reason, path: "", detail: &error.message };

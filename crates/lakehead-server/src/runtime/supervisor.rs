@@ -10,7 +10,7 @@ use lakehead_disk::Disk;
 use lakehead_log::LocalLog;
 use lakehead_meta::{Catalog, FlowKey, FlowState, Store};
 use lakehead_model::resource::{Pipeline, SinkConfig, Stream, Table};
-use lakehead_model::{Clock, Partition, Position, Random, SinkId, Timestamp};
+use lakehead_model::{Clock, Partition, Position, Random, SinkId};
 use lakehead_sink::{MemoryBudget, Uploads};
 use lakehead_transform::{Source, Statement};
 use tokio::runtime::Handle;
@@ -176,7 +176,7 @@ impl Supervisor {
     }
 
     fn start(&mut self, catalog: &Catalog, pipeline: &Pipeline) -> Result<(), FlowError> {
-        let tasks = tasks(catalog, pipeline, self.shared.now())?;
+        let tasks = tasks(catalog, pipeline)?;
         // All or none: a pipeline of which one flow runs counts as running.
         for task in &tasks {
             self.enter(task)?;
@@ -265,7 +265,7 @@ impl Supervisor {
 }
 
 /// A task for each statement of the pipeline, with the resources it names as they are now.
-fn tasks(catalog: &Catalog, pipeline: &Pipeline, now: Timestamp) -> Result<Vec<Task>, FlowError> {
+fn tasks(catalog: &Catalog, pipeline: &Pipeline) -> Result<Vec<Task>, FlowError> {
     let (mut streams, mut sinks) = (Vec::new(), Vec::new());
     for named in &pipeline.tables {
         match named.table {
@@ -276,7 +276,7 @@ fn tasks(catalog: &Catalog, pipeline: &Pipeline, now: Timestamp) -> Result<Vec<T
     let source = |s: &Arc<Stream>| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
     let sources: Vec<_> = streams.iter().map(source).collect();
     let sink_names: Vec<_> = sinks.iter().map(|s| s.name.clone()).collect();
-    let statements = lakehead_transform::compile(&pipeline.sql, &sources, &sink_names, now)
+    let statements = lakehead_transform::compile(&pipeline.sql, &sources, &sink_names)
         .map_err(|e| FlowError::new(e.message))?;
     let missing = |name: &str| FlowError::new(format!("`{name}` does not exist any more"));
     let task = |(index, statement): (usize, Statement)| {
