@@ -41,7 +41,7 @@ pub(crate) enum Output {
 
 impl Output {
     /// What each statement of the pipeline selects, and its condition.
-    fn queries(self) -> &'static [(&'static str, &'static str)] {
+    pub(crate) fn queries(self) -> &'static [(&'static str, &'static str)] {
         const ALL: (&str, &str) = ("*", "");
         const FILTERED: (&str, &str) = ("user_id, event_type, price", " WHERE event_type = 'purchase'");
         match self {
