@@ -18,11 +18,12 @@ mod batch;
 mod commit;
 mod dead_letters;
 mod flow;
+pub(crate) mod isolate;
 mod progress;
 mod report;
 mod status;
 mod supervisor;
-mod turnstile;
+pub(crate) mod turnstile;
 
 pub use status::Statuses;
 pub use supervisor::{Runtime, Supervisor};
