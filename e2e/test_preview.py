@@ -119,7 +119,7 @@ def test_a_select_stands_alone_and_time_of_receipt_can_be_seen(server, orders):
 def test_given_records_are_tried_before_any_came(server):
     server.create_stream("orders", FIELDS)
     assert preview(server, SQL)[0]["counts"]["read"] == 0
-    records = [{"id": "9223372036854775807", "amount": 3, "city": "Oslo"}, {"id": 1, "amount": 3}, {"id": 2.5}]
+    records = [{"id": "9223372036854775807", "amount": 3, "city": "Oslo"}, {"id": 1, "amount": 3}, {"id": {}}]
     (made,) = preview(server, SQL, records=records)
     assert made["rows"] == [{"id": 9223372036854775807, "share": 33}]
     assert made["counts"] == {"read": 3, "kept": 1, "filtered": 1, "rejected": 1}
@@ -206,7 +206,7 @@ def test_a_pipeline_into_a_sink_of_another_schema_is_refused(server, orders):
     wait_until("it runs", 10, lambda: server.call("GET", "pipelines/v1/pipelines")["result"][0]["status"] == "running")
 
 
-def test_a_preview_that_is_much_work_ends_and_a_third_at_a_time_is_refused(server):
+def test_many_rejected_records_are_counted_and_twenty_of_them_told_of(server):
     stream = server.create_stream("orders", FIELDS)
     server.send_all(stream, [{"id": i, "amount": 0, "city": "Oslo"} for i in range(10_000)], batch=5_000)
     (made,) = preview(server, SQL, records_max=10_000)
