@@ -7,7 +7,7 @@ mod shown;
 use std::io::{IsTerminal, Read};
 use std::path::{Path, PathBuf};
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, value_parser};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -31,10 +31,10 @@ pub enum SqlCommand {
         #[command(flatten)]
         text: Text,
         /// So many of the last records of the stream are read (1 to 10000).
-        #[arg(long, value_name = "N", default_value_t = 1000)]
+        #[arg(long, value_name = "N", default_value_t = 1000, value_parser = value_parser!(u64).range(1..=10_000))]
         last: u64,
         /// So many rows are shown (0 to 1000).
-        #[arg(long, value_name = "N", default_value_t = 20)]
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = value_parser!(u64).range(..=1000))]
         rows: u64,
         /// File of records to read in the place of stored ones: JSON objects, one a line, or an array of them.
         #[arg(long, value_name = "FILE")]

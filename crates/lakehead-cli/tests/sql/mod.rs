@@ -38,7 +38,12 @@ async fn preview_sends_what_was_said_and_shows_what_came_back() {
     assert!(said.out.contains("1 kept, 1 filtered, 0 rejected"), "{}", said.out);
     let words = ["sql", "preview", "--sql", SQL, "--last", "5", "--rows", "0"];
     run(fake.data_dir(), &words).await.unwrap();
+    for (flag, n) in [("--last", "0"), ("--last", "10001"), ("--rows", "1001")] {
+        let wrong = run(fake.data_dir(), &["sql", "preview", "--sql", SQL, flag, n]).await.unwrap_err();
+        assert!(wrong.contains(flag) && wrong.contains(n), "{wrong}");
+    }
     let asked = fake.asked();
+    assert_eq!(asked.len(), 2);
     assert_eq!(asked[0].line(), format!("POST /client/v4/accounts/{ACCOUNT}/pipelines/v1/preview_sql"));
     assert_eq!(asked[0].body, json!({ "sql": SQL, "records_max": 1000, "rows_max": 20 }));
     assert_eq!(asked[1].body, json!({ "sql": SQL, "records_max": 5, "rows_max": 0 }));

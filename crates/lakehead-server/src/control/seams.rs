@@ -138,3 +138,6 @@ pub struct Counters {
     /// Kept apart, with the reason.
     pub dead_lettered: u64,
 }
+
+#[cfg(test)]
+mod tests;
