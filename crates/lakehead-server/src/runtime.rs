@@ -20,12 +20,13 @@ mod commit;
 mod dead_letters;
 mod feed;
 mod flow;
+pub(crate) mod isolate;
 mod plan;
 mod progress;
 mod report;
 mod status;
 mod supervisor;
-mod turnstile;
+pub(crate) mod turnstile;
 
 pub use status::Statuses;
 pub use supervisor::{Runtime, Supervisor};

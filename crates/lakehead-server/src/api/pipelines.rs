@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::body::JsonBody;
 use super::envelope::{Answer, done, ok, page};
+use super::graph::graph;
 use super::path::PathParts;
 use super::query::Params;
-use crate::control::{Counters, Edit, PipelineView, SpanView, StatementRef, VersionView};
+use crate::control::{Counters, Edit, PipelineView, SpanView, VersionView};
 
 pub(super) async fn create(State(api): State<Api>, body: JsonBody) -> Answer {
     let root = body.root();
@@ -133,33 +134,4 @@ fn table_to_json(table: &TableRef) -> Value {
         Table::Sink(id) => (id.to_string(), "sink"),
     };
     json!({ "id": id, "name": table.name, "type": kind, "version": table.version })
-}
-
-/// What runs: each stream is read once, each INSERT transforms, each sink is written.
-fn graph(statements: &[StatementRef]) -> Value {
-    let mut nodes: Vec<Value> = Vec::new();
-    let mut place = |operator: &str, description: String, shared: bool| {
-        let same = |n: &Value| n["operator"] == operator && n["description"] == description.as_str();
-        if let Some(known) = nodes.iter().position(same).filter(|_| shared) {
-            return known;
-        }
-        let id = nodes.len();
-        nodes.push(json!({
-            "node_id": id, "operator": operator, "description": description, "parallelism": 1,
-        }));
-        id
-    };
-    let mut edges = Vec::new();
-    for (i, StatementRef { stream, sink }) in statements.iter().enumerate() {
-        let source = place("source", format!("stream {stream}"), true);
-        let transform = place("transform", format!("statement {}", i + 1), false);
-        let target = place("sink", format!("sink {sink}"), true);
-        for (from, to, value_type) in [(source, transform, "records"), (transform, target, "rows")] {
-            edges.push(json!({
-                "src_id": from, "dest_id": to, "edge_type": "forward", "key_type": "none",
-                "value_type": value_type,
-            }));
-        }
-    }
-    json!({ "nodes": nodes, "edges": edges })
 }

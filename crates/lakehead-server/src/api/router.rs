@@ -6,7 +6,8 @@ use axum::middleware::{from_fn_with_state, map_response};
 use super::route::Content::{Bytes, Nothing, One, Page, Plain};
 use super::route::{Route, at, op};
 use super::{
-    Api, BASE, account, auth, buckets, catalogs, envelope, error, legacy, pipelines, sinks, streams, tokens,
+    Api, BASE, account, auth, buckets, catalogs, envelope, error, legacy, pipelines, preview, sinks, streams,
+    tokens,
 };
 
 /// All routes below [`BASE`].
@@ -59,6 +60,11 @@ pub(super) fn in_account() -> Vec<Route> {
         below("/pipelines/v1/validate_sql").post(
             pipelines::validate_sql,
             op("Check SQL without making anything", One("Validation")).body("Sql"),
+        ),
+        below("/pipelines/v1/preview_sql").post(
+            preview::preview_sql,
+            op("Run SQL over the last records of its streams without writing anything", One("Preview"))
+                .body("PreviewSql"),
         ),
         below("/pipelines")
             .get(

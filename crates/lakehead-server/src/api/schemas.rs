@@ -2,14 +2,25 @@
 //! values; the tests of the API hold every request that was accepted and every answer against them, and answers must have no
 //! field that is not here.
 
+mod preview;
+
 use serde_json::{Value, json};
 
 /// All schemas by name.
 pub(super) fn all() -> Value {
     let mut all = json!({});
-    for group in
-        [streams(), sinks(), pipelines(), legacy(), buckets(), catalogs(), tokens(), account(), envelope()]
-    {
+    for group in [
+        streams(),
+        sinks(),
+        pipelines(),
+        preview::schemas(),
+        legacy(),
+        buckets(),
+        catalogs(),
+        tokens(),
+        account(),
+        envelope(),
+    ] {
         let (Value::Object(all), Value::Object(group)) = (&mut all, group) else { continue };
         all.extend(group);
     }
@@ -344,7 +355,9 @@ fn account() -> Value {
 }
 
 fn envelope() -> Value {
-    let coded = answer(json!({ "code": count(), "message": text() }), none());
+    let source =
+        answer(json!({ "pointer": text() }), json!({ "line": count(), "column": count(), "text": text() }));
+    let coded = answer(json!({ "code": count(), "message": text() }), json!({ "source": source }));
     json!({
         "Message": coded,
         "ResultInfo": answer(

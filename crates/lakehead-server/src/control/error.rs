@@ -69,6 +69,8 @@ pub enum Error {
     NotEmpty(String),
     /// The SQL cannot run.
     Sql(SqlRefusal),
+    /// Too much of it is being done; the text says what. The same request may work later.
+    Busy(String),
     /// Somebody else was faster; the same request may work now.
     Conflict,
     /// The server cannot do it now; the text is for its log.
@@ -88,7 +90,7 @@ impl fmt::Display for Error {
                 f,
                 "expected_version: is {expected}, but the pipeline is at version {current}; look at what has changed, then edit that"
             ),
-            Error::InUse(text) | Error::NotHere(text) => f.write_str(text),
+            Error::InUse(text) | Error::NotHere(text) | Error::Busy(text) => f.write_str(text),
             Error::NotEmpty(bucket) => write!(f, "bucket {bucket:?} holds objects; delete them first"),
             Error::Sql(refusal) => refusal.fmt(f),
             Error::Conflict => f.write_str("the resources changed at the same time; try again"),

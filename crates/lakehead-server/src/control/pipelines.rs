@@ -9,7 +9,7 @@ use lakehead_model::resource::{Pipeline, Sink, SinkConfig, Stream, Table, TableR
 
 use super::{
     Control, Error, Filter, Kind, PipelineStatus, SqlRefusal, StatementRef, check_new, invalid, name_matches,
-    parse_id,
+    parse_id, sink_columns,
 };
 
 /// A pipeline with what is known about it now.
@@ -115,12 +115,7 @@ impl Control {
         catalog: &Catalog,
         sql: &str,
     ) -> Result<(Vec<StatementRef>, Vec<TableRef>), Error> {
-        if sql.trim().is_empty() {
-            return Err(invalid("sql", "is empty; `INSERT INTO sink SELECT … FROM stream` is needed"));
-        }
-        if sql.len() > SQL_BYTES_MAX {
-            return Err(invalid("sql", format!("has {} bytes; the limit is {SQL_BYTES_MAX}", sql.len())));
-        }
+        check_text(sql)?;
         let streams: Vec<Stream> = catalog.streams.values().map(|s| Stream::clone(s)).collect();
         let sinks: Vec<Sink> = catalog.sinks.values().map(|s| Sink::clone(s)).collect();
         let statements = self.parts.sql.check(sql, &streams, &sinks).map_err(Error::Sql)?;
@@ -131,10 +126,26 @@ impl Control {
         if let Some(StatementRef { sink, .. }) = statements.iter().find(is_table) {
             let message =
                 format!("sink {sink:?} is a table, which cannot be written yet; use a sink of type `r2`");
-            return Err(Error::Sql(SqlRefusal { message, line_column: None }));
+            return Err(Error::Sql(SqlRefusal::new(message)));
+        }
+        for statement in &statements {
+            if let Some(sink) = sinks.iter().find(|sink| sink.name == statement.sink) {
+                sink_columns::check(&statement.columns, sink).map_err(Error::Sql)?;
+            }
         }
         Ok((statements, tables))
     }
+}
+
+/// What holds for every SQL, before anybody reads it.
+pub(super) fn check_text(sql: &str) -> Result<(), Error> {
+    if sql.trim().is_empty() {
+        return Err(invalid("sql", "is empty; `INSERT INTO sink SELECT … FROM stream` is needed"));
+    }
+    if sql.len() > SQL_BYTES_MAX {
+        return Err(invalid("sql", format!("has {} bytes; the limit is {SQL_BYTES_MAX}", sql.len())));
+    }
+    Ok(())
 }
 
 pub(super) fn find(catalog: &Catalog, id: &str) -> Result<Arc<Pipeline>, Error> {
@@ -148,13 +159,9 @@ fn tables_of(
     streams: &[Stream],
     sinks: &[Sink],
 ) -> Result<Vec<TableRef>, SqlRefusal> {
-    let unknown = |kind: Kind, name: &str| SqlRefusal {
-        message: format!("there is no {kind} named {name:?}"),
-        line_column: None,
-    };
+    let unknown = |kind: Kind, name: &str| SqlRefusal::new(format!("there is no {kind} named {name:?}"));
     if statements.is_empty() {
-        let message = "the SQL holds no INSERT".to_owned();
-        return Err(SqlRefusal { message, line_column: None });
+        return Err(SqlRefusal::new("the SQL holds no INSERT"));
     }
     let mut tables: Vec<TableRef> = Vec::new();
     let mut add = |table: TableRef| {

@@ -12,7 +12,7 @@ use lakehead_meta::{FlowKey, FlowState, Store};
 use lakehead_model::resource::{Credentials, FilesConfig, Sink, Stream};
 use lakehead_model::{Clock, Position, Timestamp};
 use lakehead_sink::{Bucket, MemoryBudget, Publisher, Seams as SinkSeams, Uploads, Writer, WriterSettings};
-use lakehead_transform::{Failure, Statement};
+use lakehead_transform::Statement;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
@@ -20,6 +20,7 @@ use super::apart::Apart;
 use super::batch::{Origin, Origins};
 use super::dead_letters::{Cause, DeadLetters, LetterError};
 use super::feed::QUIET_COMMIT;
+use super::isolate::{Part, isolate, reason};
 use super::progress::Progress;
 use super::status::Statuses;
 use super::turnstile::Turnstile;
@@ -244,54 +245,28 @@ impl<'a> Flow<'a> {
         let Some(partition) = self.partition.clone() else {
             return Err(FlowError::new("a batch came before its partition was known"));
         };
-        match &self.columns {
-            None => self.transform(rows, 0, origins, &partition),
-            Some(columns) => {
-                let rows = rows.project(columns).map_err(|e| FlowError::new(format!("batch: {e}")))?;
-                self.transform(&rows, 0, origins, &partition)
-            }
-        }
-    }
-
-    /// Runs the SQL over `rows`, the first of which is row `first` of the batch. If a row makes it fail, the halves are tried
-    /// apart, until the row stands alone and becomes a dead letter.
-    fn transform(
-        &mut self,
-        rows: &RecordBatch,
-        first: usize,
-        origins: &Origins,
-        partition: &Arc<str>,
-    ) -> Result<(), FlowError> {
-        let count = rows.num_rows();
-        if count == 0 {
-            return Ok(());
-        }
-        match self.task.statement.program.run(rows, self.shared.now()) {
-            Ok(out) => {
-                self.delivered += out.kept as u64;
-                self.filtered += (count - out.kept) as u64;
-                if out.kept > 0 {
-                    self.writer.write(&out.rows, partition)?;
+        let projected = self.columns.as_ref().map(|columns| rows.project(columns)).transpose();
+        let projected = projected.map_err(|e| FlowError::new(format!("batch: {e}")))?;
+        let program = &self.task.statement.program;
+        isolate(program, projected.as_ref().unwrap_or(rows), self.shared.now(), &mut |part| match part {
+            Part::Made { taken, made } => {
+                self.delivered += made.kept as u64;
+                self.filtered += (taken - made.kept) as u64;
+                if made.kept > 0 {
+                    self.writer.write(&made.rows, &partition)?;
                 }
                 Ok(())
             }
-            Err(error) if count == 1 => {
-                let reason = match error.failure {
-                    Failure::Expression => "transform_error",
-                    Failure::Limit => "resource_limit",
-                };
-                self.dead_lettered += 1;
-                self.shared.metrics.pipeline_rejected.with_label_values(&[&self.task.pipeline, reason]).inc();
-                let origin = origins.of(first).ok_or_else(|| FlowError::new("a row has no record"))?;
+            Part::Failed { row, error } => {
+                let reason = reason(&error);
                 let cause = Cause { stage: "transform", reason, path: "", detail: &error.message };
+                self.dead_lettered += 1;
+                let labels = [self.task.pipeline.as_str(), reason];
+                self.shared.metrics.pipeline_rejected.with_label_values(&labels).inc();
+                let origin = origins.of(row).ok_or_else(|| FlowError::new("a row has no record"))?;
                 Ok(self.letters.add(origin.position, origin.ingest_time, cause, origin.record)?)
             }
-            Err(_) => {
-                let half = count / 2;
-                self.transform(&rows.slice(0, half), first, origins, partition)?;
-                self.transform(&rows.slice(half, count - half), first + half, origins, partition)
-            }
-        }
+        })
     }
 }
 

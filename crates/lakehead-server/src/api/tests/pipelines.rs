@@ -81,7 +81,7 @@ async fn what_cannot_work_is_refused() {
     post(json!({ "name": "p", "sql": "DROP TABLE x" })).await.refused(
         400,
         1004,
-        "expected INSERT INTO (line 1, column 1)",
+        "expected INSERT INTO, at `DROP` (line 1, column 1)",
     );
     let unknown = json!({ "name": "p", "sql": "INSERT INTO files SELECT * FROM nope" });
     post(unknown).await.refused(400, 1004, "table \"nope\" not found");
@@ -107,10 +107,12 @@ async fn validated_sql_names_its_tables_and_draws_its_graph() {
     assert_eq!(tables["events"]["type"], "stream");
     let graph = &reply.result()["graph"];
     let operators: Vec<&Value> = graph["nodes"].as_array().unwrap().iter().map(|n| &n["operator"]).collect();
-    assert_eq!(operators, ["source", "transform", "sink", "transform", "sink"]);
+    assert_eq!(operators, ["source", "project", "sink", "project", "sink"]);
     assert_eq!(graph["edges"].as_array().unwrap().len(), 4);
     let bad = server.post("/pipelines/v1/validate_sql", json!({ "sql": "SELECT 1" })).await;
-    bad.refused(400, 1004, "expected INSERT INTO");
+    bad.refused(400, 1004, "expected INSERT INTO, at `SELECT` (line 1, column 1)");
+    let source = json!({ "pointer": "/sql", "line": 1, "column": 1, "text": "SELECT" });
+    assert_eq!(bad.body["errors"][0]["source"], source);
     assert_eq!(server.get(PIPELINES).await.result(), &json!([]), "validation makes nothing");
 }
 
