@@ -10,6 +10,7 @@
 //! alone. Nothing a user writes can reach files, tables or functions that are not listed here, nor exhaust the stack:
 //! tokens, nesting and expression depth are limited before planning, and planning runs on a thread with a large stack.
 
+mod functions;
 mod names;
 mod plan;
 mod program;

@@ -1,6 +1,5 @@
-//! What names in SQL may mean: the pipeline's streams, and the scalar functions listed by DataFusion's own function crates.
+//! What names in SQL may mean: the pipeline's streams, and the listed functions.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, SchemaRef};
@@ -10,30 +9,20 @@ use datafusion_expr::planner::{ContextProvider, ExprPlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 
 use crate::Source;
+use crate::functions::{JsonPlanner, Registry};
 
 pub(crate) struct Names<'a> {
     sources: &'a [Source],
-    functions: HashMap<String, Arc<ScalarUDF>>,
     expr_planners: Vec<Arc<dyn ExprPlanner>>,
     options: ConfigOptions,
 }
 
 impl<'a> Names<'a> {
     pub(crate) fn new(sources: &'a [Source]) -> Self {
-        let mut functions = HashMap::new();
-        let listed = datafusion_functions::all_default_functions()
-            .into_iter()
-            .chain(datafusion_functions_nested::all_default_nested_functions());
-        for function in listed {
-            for alias in function.aliases() {
-                functions.insert(alias.clone(), Arc::clone(&function));
-            }
-            functions.insert(function.name().to_owned(), function);
-        }
         Names {
             sources,
-            functions,
             expr_planners: vec![
+                Arc::new(JsonPlanner),
                 Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
                 Arc::new(datafusion_functions_nested::planner::NestedFunctionPlanner),
                 Arc::new(datafusion_functions_nested::planner::FieldAccessPlanner),
@@ -83,7 +72,7 @@ impl ContextProvider for Names<'_> {
     }
 
     fn get_function_meta(&self, name: &str) -> Option<Arc<ScalarUDF>> {
-        self.functions.get(name).cloned()
+        Registry::get().find(name).cloned()
     }
 
     fn get_higher_order_meta(&self, _: &str) -> Option<Arc<HigherOrderUDF>> {
@@ -107,7 +96,7 @@ impl ContextProvider for Names<'_> {
     }
 
     fn udf_names(&self) -> Vec<String> {
-        self.functions.keys().cloned().collect()
+        Registry::get().names()
     }
 
     fn udaf_names(&self) -> Vec<String> {

@@ -14,6 +14,7 @@ use datafusion_sql::planner::{ParserOptions, SqlToRel};
 use datafusion_sql::sqlparser::ast;
 use lakehead_model::Timestamp;
 
+use crate::functions;
 use crate::names::{self, Names, StreamTable};
 use crate::program::{Program, Step};
 use crate::statement::Insert;
@@ -31,6 +32,7 @@ pub(crate) fn compile(
             .clone(),
     };
     let now = Timestamp(0);
+    let planning = functions::begin_planning();
     let names = Names::new(sources);
     let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::new() };
     let plan = SqlToRel::new_with_options(&names, options)
@@ -38,11 +40,15 @@ pub(crate) fn compile(
     allow(&plan)?;
 
     let config = Arc::new(ConfigOptions::new());
+    let plan = functions::prepare(plan)?;
     let plan = Analyzer::new().execute_and_check(plan, &config, |_, _| {})?;
+    let plan = functions::guard(plan)?;
     let context = OptimizerContext::new_with_config_options(config)
         .with_query_execution_start_time(now.to_utc())
         .with_max_passes(3);
     let plan = Optimizer::with_rules(rules()).optimize(plan, &context, |_, _| {})?;
+    let plan = functions::guard(plan)?;
+    planning.exceeded().map_or(Ok(()), |limit| Err(Refusal::new(limit.to_string())))?;
 
     let mut builder = Builder { props: ExecutionProps::new(), scan: None, steps: Vec::new() };
     builder.props.query_execution_start_time = Some(now.to_utc());
@@ -54,7 +60,7 @@ pub(crate) fn compile(
         sink,
         projection,
         reads_ingest_time: false,
-        program: Program::new(builder.steps, output),
+        program: Program::new(builder.steps, output, functions::largest_constant(&plan)?),
     })
 }
 

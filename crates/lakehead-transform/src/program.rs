@@ -11,6 +11,8 @@ use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
 use lakehead_model::Timestamp;
 
+use crate::functions;
+
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Keeps the rows for which the expression is true.
@@ -22,6 +24,8 @@ pub(crate) enum Step {
 pub struct Program {
     steps: Vec<Step>,
     output: SchemaRef,
+    /// In bytes.
+    largest_constant: u64,
 }
 
 /// What a run made of a batch.
@@ -60,7 +64,12 @@ impl std::error::Error for EvaluationError {}
 
 impl From<DataFusionError> for EvaluationError {
     fn from(e: DataFusionError) -> Self {
-        EvaluationError { failure: Failure::Expression, message: e.find_root().strip_backtrace() }
+        match functions::limit_of(&e) {
+            Some(limit) => EvaluationError { failure: Failure::Limit, message: limit.to_string() },
+            None => {
+                EvaluationError { failure: Failure::Expression, message: e.find_root().strip_backtrace() }
+            }
+        }
     }
 }
 
@@ -71,8 +80,8 @@ impl From<ArrowError> for EvaluationError {
 }
 
 impl Program {
-    pub(crate) fn new(steps: Vec<Step>, output: SchemaRef) -> Self {
-        Program { steps, output }
+    pub(crate) fn new(steps: Vec<Step>, output: SchemaRef, largest_constant: u64) -> Self {
+        Program { steps, output, largest_constant }
     }
 
     /// The columns that [`Program::run`] makes: no views, no dictionaries, names unique without case.
@@ -85,7 +94,9 @@ impl Program {
     ///
     /// # Errors
     /// If an expression fails for a row of the batch. Nothing is kept from one call to the next.
-    pub fn run(&self, batch: &RecordBatch, _now: Timestamp) -> Result<Output, EvaluationError> {
+    pub fn run(&self, batch: &RecordBatch, now: Timestamp) -> Result<Output, EvaluationError> {
+        let _run = functions::begin(now);
+        functions::check_constants(self.largest_constant, batch.num_rows())?;
         let mut batch = batch.clone();
         for step in &self.steps {
             batch = step.run(&batch)?;

@@ -1,4 +1,4 @@
-//! Pipelines: SQL over streams and sinks that exist. They cannot be changed once made.
+//! Pipelines: SQL over streams and sinks that exist.
 
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ impl Control {
         Ok(())
     }
 
-    fn view(&self, catalog: &Catalog, pipeline: &Arc<Pipeline>) -> PipelineView {
+    pub(super) fn view(&self, catalog: &Catalog, pipeline: &Arc<Pipeline>) -> PipelineView {
         let latest = |t: &TableRef| match t.table {
             Table::Stream(id) => catalog.streams.get(&id).map_or(t.version, |s| s.version),
             Table::Sink(id) => catalog.sinks.get(&id).map_or(t.version, |s| s.version),
@@ -110,7 +110,11 @@ impl Control {
         }
     }
 
-    fn check_sql(&self, catalog: &Catalog, sql: &str) -> Result<(Vec<StatementRef>, Vec<TableRef>), Error> {
+    pub(super) fn check_sql(
+        &self,
+        catalog: &Catalog,
+        sql: &str,
+    ) -> Result<(Vec<StatementRef>, Vec<TableRef>), Error> {
         check_text(sql)?;
         let streams: Vec<Stream> = catalog.streams.values().map(|s| Stream::clone(s)).collect();
         let sinks: Vec<Sink> = catalog.sinks.values().map(|s| Sink::clone(s)).collect();
@@ -144,7 +148,7 @@ pub(super) fn check_text(sql: &str) -> Result<(), Error> {
     Ok(())
 }
 
-fn find(catalog: &Catalog, id: &str) -> Result<Arc<Pipeline>, Error> {
+pub(super) fn find(catalog: &Catalog, id: &str) -> Result<Arc<Pipeline>, Error> {
     let id: PipelineId = parse_id(Kind::Pipeline, id)?;
     catalog.pipelines.get(&id).cloned().ok_or(Error::Missing(Kind::Pipeline))
 }
