@@ -18,7 +18,7 @@ pub struct Place {
     pub line: u64,
     /// From 1, in characters.
     pub column: u64,
-    /// What stands there, as it is written.
+    /// What stands there, as it is written; the beginning of it if that is long.
     pub text: String,
 }
 
@@ -38,12 +38,39 @@ impl std::error::Error for Refusal {}
 
 impl From<DataFusionError> for Refusal {
     fn from(e: DataFusionError) -> Self {
-        // The planner wraps its errors; what it adds in front ("Error during planning: ") tells a user nothing.
-        let text = e.find_root().strip_backtrace();
-        let text = ["Error during planning: ", "Schema error: ", "Invalid or Unsupported Configuration: "]
-            .iter()
-            .fold(text.as_str(), |text, prefix| text.strip_prefix(prefix).unwrap_or(text))
-            .to_owned();
-        Refusal::new(text)
+        Refusal::new(plain(&e))
     }
+}
+
+/// An error of DataFusion or Arrow without what tells a user nothing: its kind in front, the list of signatures behind.
+pub(crate) fn plain(error: &DataFusionError) -> String {
+    const CHARS_MAX: usize = 300;
+    const PREFIXES: &[&str] = &[
+        "Error during planning: ",
+        "Schema error: ",
+        "Invalid or Unsupported Configuration: ",
+        "This feature is not implemented: ",
+        "Execution error: ",
+        "Arrow error: ",
+        "Optimizer rule 'simplify_expressions' failed",
+        "SQL error: ",
+        "Internal error: ",
+        "Cast error: ",
+        "Parser error: ",
+        "Compute error: ",
+        "Invalid argument error: ",
+        "Arithmetic overflow: ",
+    ];
+    let root = error.find_root().strip_backtrace();
+    let mut text = root.as_str();
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| text.strip_prefix(prefix)) {
+        text = rest;
+    }
+    for end in ["\n", " Candidate functions", ". You might need to add", ". This issue was likely caused by"] {
+        text = text.split(end).next().unwrap_or(text);
+    }
+    if text.trim().is_empty() {
+        return "this cannot be evaluated".to_owned();
+    }
+    text.trim().chars().take(CHARS_MAX).collect()
 }
