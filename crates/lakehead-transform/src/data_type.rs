@@ -20,14 +20,20 @@ pub(crate) struct Types;
 impl TypePlanner for Types {
     fn plan_type_field(&self, sql: &SqlType) -> Result<Option<FieldRef>> {
         let planned = match sql {
-            SqlType::Character(length) | SqlType::CharacterVarying(length) | SqlType::CharVarying(length)
-            | SqlType::Varchar(length) | SqlType::Char(length) | SqlType::Nvarchar(length) => {
+            SqlType::Character(length)
+            | SqlType::CharacterVarying(length)
+            | SqlType::CharVarying(length)
+            | SqlType::Varchar(length)
+            | SqlType::Char(length)
+            | SqlType::Nvarchar(length) => {
                 if length.is_some() {
                     return plan_err!("the length in {sql} would not be kept to; write VARCHAR");
                 }
                 DataType::Utf8
             }
-            SqlType::String(Some(_)) => return plan_err!("the length in {sql} would not be kept to; write STRING"),
+            SqlType::String(Some(_)) => {
+                return plan_err!("the length in {sql} would not be kept to; write STRING");
+            }
             SqlType::JSON | SqlType::JSONB => {
                 let field = Field::new("", DataType::Utf8, true).with_metadata(json_metadata());
                 return Ok(Some(Arc::new(field)));
@@ -43,7 +49,8 @@ impl TypePlanner for Types {
                 return plan_err!("{sql} is not supported; the digits may be 0, 3, 6 or 9");
             }
             SqlType::Dec(ExactNumberInfo::None) => DataType::Decimal128(38, 10),
-            SqlType::Dec(info) => return Types.plan_type_field(&SqlType::Decimal(*info)),
+            SqlType::Dec(ExactNumberInfo::Precision(digits)) => decimal(*digits, 0)?,
+            SqlType::Dec(ExactNumberInfo::PrecisionAndScale(digits, scale)) => decimal(*digits, *scale)?,
             SqlType::Array(ArrayElemTypeDef::SquareBracket(inner, Some(size))) => {
                 return plan_err!("the size in {inner}[{size}] would not be kept to; write {inner}[]");
             }
@@ -55,9 +62,27 @@ impl TypePlanner for Types {
     }
 }
 
+fn decimal(digits: u64, scale: i64) -> Result<DataType> {
+    match (u8::try_from(digits), i8::try_from(scale)) {
+        (Ok(digits @ 1..=38), Ok(scale))
+            if (0..=38).contains(&scale) && u8::try_from(scale).is_ok_and(|s| s <= digits) =>
+        {
+            Ok(DataType::Decimal128(digits, scale))
+        }
+        _ => plan_err!(
+            "DECIMAL has 1 to 38 digits, and no more of them behind the point; not ({digits},{scale})"
+        ),
+    }
+}
+
 /// What marks a text column as JSON.
 pub(crate) fn json_metadata() -> HashMap<String, String> {
     HashMap::from([("lakehead.type".to_owned(), "json".to_owned())])
+}
+
+/// Whether a text column holds JSON.
+pub(crate) fn is_json(field: &Field) -> bool {
+    field.metadata().get("lakehead.type").is_some_and(|t| t == "json")
 }
 
 /// How SQL calls a type.
@@ -76,7 +101,9 @@ pub(crate) fn sql_name(data_type: &DataType) -> String {
         DataType::Float16 | DataType::Float32 => "FLOAT",
         DataType::Float64 => "DOUBLE",
         DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "VARCHAR",
-        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => "BYTEA",
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView | DataType::FixedSizeBinary(_) => {
+            "BYTEA"
+        }
         DataType::Date32 | DataType::Date64 => "DATE",
         DataType::Time32(_) | DataType::Time64(_) => "TIME",
         DataType::Timestamp(_, None) => "TIMESTAMP",
@@ -85,10 +112,16 @@ pub(crate) fn sql_name(data_type: &DataType) -> String {
         DataType::Struct(_) => "STRUCT",
         DataType::Union(..) => "a JSON value",
         DataType::Map(..) => "MAP",
-        DataType::Decimal32(p, s) | DataType::Decimal64(p, s) | DataType::Decimal128(p, s) | DataType::Decimal256(p, s) => {
+        DataType::Decimal32(p, s)
+        | DataType::Decimal64(p, s)
+        | DataType::Decimal128(p, s)
+        | DataType::Decimal256(p, s) => {
             return format!("DECIMAL({p},{s})");
         }
-        DataType::List(item) | DataType::LargeList(item) | DataType::ListView(item) | DataType::LargeListView(item)
+        DataType::List(item)
+        | DataType::LargeList(item)
+        | DataType::ListView(item)
+        | DataType::LargeListView(item)
         | DataType::FixedSizeList(item, _) => return format!("{}[]", sql_name(item.data_type())),
         DataType::Dictionary(_, values) => return sql_name(values),
         DataType::RunEndEncoded(_, values) => return sql_name(values.data_type()),
@@ -111,16 +144,23 @@ pub(crate) fn stored(data_type: &DataType) -> std::result::Result<DataType, Stri
         DataType::Decimal32(p, s) | DataType::Decimal64(p, s) => DataType::Decimal128(*p, *s),
         DataType::Dictionary(_, values) => stored(values)?,
         DataType::RunEndEncoded(_, values) => stored(values.data_type())?,
-        DataType::List(f) | DataType::LargeList(f) | DataType::ListView(f) | DataType::LargeListView(f)
+        DataType::List(f)
+        | DataType::LargeList(f)
+        | DataType::ListView(f)
+        | DataType::LargeListView(f)
         | DataType::FixedSizeList(f, _) => DataType::List(inner(f)?),
         DataType::Struct(fields) if fields.is_empty() => return refuse("give it a field"),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect::<std::result::Result<_, String>>()?),
+        DataType::Struct(fields) => {
+            DataType::Struct(fields.iter().map(inner).collect::<std::result::Result<_, String>>()?)
+        }
         DataType::Null => return Err("is NULL without a type; cast it: `NULL::VARCHAR`".into()),
         DataType::Time32(_) | DataType::Time64(_) => return refuse("cast it: `…::VARCHAR`"),
         DataType::Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime | IntervalUnit::MonthDayNano)
         | DataType::Duration(_) => return refuse("cast it: `…::VARCHAR`, or add it to a timestamp"),
         DataType::Decimal256(..) => return refuse("cast it to at most 38 digits: `…::DECIMAL(38, 10)`"),
-        DataType::Union(..) => return refuse("cast it to what it holds, such as `…::VARCHAR` or `…::BIGINT`"),
+        DataType::Union(..) => {
+            return refuse("cast it to what it holds, such as `…::VARCHAR` or `…::BIGINT`");
+        }
         DataType::Map(..) => return refuse("take the values you need out of it"),
         plain => plain.clone(),
     })
@@ -144,8 +184,12 @@ fn walk(data_type: &DataType, depth: usize, parts: &mut usize) -> bool {
     }
     match data_type {
         DataType::Struct(fields) => fields.iter().any(|f| walk(f.data_type(), depth + 1, parts)),
-        DataType::List(f) | DataType::LargeList(f) | DataType::ListView(f) | DataType::LargeListView(f)
-        | DataType::FixedSizeList(f, _) | DataType::Map(f, _) => walk(f.data_type(), depth + 1, parts),
+        DataType::List(f)
+        | DataType::LargeList(f)
+        | DataType::ListView(f)
+        | DataType::LargeListView(f)
+        | DataType::FixedSizeList(f, _)
+        | DataType::Map(f, _) => walk(f.data_type(), depth + 1, parts),
         _ => false,
     }
 }

@@ -39,7 +39,10 @@ impl Dialect for PipelineDialect {
     }
 
     fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {
-        self.base.is_reserved_for_identifier(keyword)
+        // A column has such a name only in quotes; so `SELECT a + FROM s` fails where it is wrong.
+        const CLAUSES: &[Keyword] =
+            &[Keyword::SELECT, Keyword::FROM, Keyword::WHERE, Keyword::AS, Keyword::AND, Keyword::OR];
+        CLAUSES.contains(&keyword) || self.base.is_reserved_for_identifier(keyword)
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {

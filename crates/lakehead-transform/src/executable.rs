@@ -13,6 +13,7 @@ use datafusion_physical_expr::expressions::BinaryExpr as PhysicalBinary;
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 
 use crate::concat::concat;
+use crate::program::Column;
 
 /// Makes expressions over the columns of a schema executable.
 pub(crate) struct Executable<'a> {
@@ -30,7 +31,7 @@ impl<'a> Executable<'a> {
     }
 
     /// One projection, or more: what several of the expressions have in common is computed once, before them.
-    pub(crate) fn projections(&self, exprs: Vec<Expr>) -> Result<Vec<Vec<Arc<dyn PhysicalExpr>>>> {
+    pub(crate) fn projections(&self, exprs: Vec<Expr>) -> Result<Vec<Vec<Column>>> {
         let input = LogicalPlan::EmptyRelation(EmptyRelation {
             produce_one_row: false,
             schema: Arc::clone(self.schema),
@@ -42,7 +43,10 @@ impl<'a> Executable<'a> {
         let mut node = &plan;
         while let LogicalPlan::Projection(projection) = node {
             let schema = projection.input.schema();
-            let columns = projection.expr.iter().map(|e| self.over(e.clone(), schema));
+            let columns = projection.expr.iter().map(|e| {
+                let name = e.schema_name().to_string();
+                Ok(Column { expr: self.over(e.clone(), schema)?, name })
+            });
             steps.push(columns.collect::<Result<Vec<_>>>()?);
             node = &projection.input;
         }

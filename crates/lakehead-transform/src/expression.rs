@@ -4,26 +4,29 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::tree_node::{TreeNode, TreeNodeRecursion};
-use datafusion_common::{DFSchemaRef, DataFusionError};
+use arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use datafusion_common::{DFSchemaRef, DataFusionError, plan_err};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::planner::ContextProvider;
 use datafusion_expr::simplify::SimplifyContext;
-use datafusion_expr::{Expr, ExprSchemable, Operator};
+use datafusion_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{self, Function, Visit, Visitor};
 
+use crate::Refusal;
 use crate::context::Context;
-use crate::data_type::sql_name;
+use crate::data_type::{is_json, sql_name};
+use crate::executable::Executable;
 use crate::grammar::folded;
+use crate::json_text::{check_json, json_text};
 use crate::names::Names;
 use crate::refusal::plain;
 use crate::relation::{Relation, Resolver};
+use crate::struct_cast::cast_struct;
 use crate::suggest::{hint, short};
 use crate::text::Text;
-use crate::Refusal;
 
 /// Parts planned while the one is looked for that makes an expression fail.
 const TRIES_MAX: usize = 60;
@@ -33,7 +36,7 @@ const TRIES_MAX: usize = 60;
 pub(crate) struct Planned {
     pub(crate) expr: Expr,
     pub(crate) field: FieldRef,
-    /// Of a column that is given no other.
+    /// Of a column that is given no other: that of the column or field it passes on, or else the expression as it is written.
     pub(crate) name: String,
 }
 
@@ -53,10 +56,14 @@ impl Expressions<'_> {
             type_of: &|expr| self.try_plan(expr, &schema).ok().map(|p| p.field.data_type().clone()),
         };
         resolver.resolve(&mut resolved)?;
-        self.try_plan(&resolved, &schema).map_err(|e| {
+        let mut planned = self.try_plan(&resolved, &schema).map_err(|e| {
             let mut tries = TRIES_MAX;
             self.blame(&resolved, e, &schema, &mut tries)
-        })
+        })?;
+        if planned.name.is_empty() {
+            planned.name = sql.to_string();
+        }
+        Ok(planned)
     }
 
     /// The parts of a condition that AND joins.
@@ -104,20 +111,29 @@ impl Expressions<'_> {
         check_listed(&expr)?;
         let name = match &expr {
             Expr::Column(column) => column.name.clone(),
-            Expr::ScalarFunction(access) => last_field(access).unwrap_or_else(|| expr.schema_name().to_string()),
-            other => other.schema_name().to_string(),
+            Expr::ScalarFunction(access) => last_field(access).unwrap_or_default(),
+            _ => String::new(),
         };
         let info = SimplifyContext::builder().with_schema(Arc::clone(schema)).build();
         let simplifier = ExprSimplifier::new(info);
         let expr = simplifier.coerce(seconds(expr, schema)?, schema)?;
+        let expr = checked_constants(strict_casts(expr, schema)?, &simplifier)?;
         let expr = simplifier.simplify(expr)?;
         check_listed(&expr)?;
+        // What cannot be executed is refused here, where the place is known.
+        Executable::new(schema).expression(expr.clone())?;
         let (_, field) = expr.to_field(schema.as_ref())?;
         Ok(Planned { expr, field, name })
     }
 
     /// Why the expression cannot be planned: the smallest part of it that fails, in plain words.
-    fn blame(&self, sql: &ast::Expr, error: DataFusionError, schema: &DFSchemaRef, tries: &mut usize) -> Refusal {
+    fn blame(
+        &self,
+        sql: &ast::Expr,
+        error: DataFusionError,
+        schema: &DFSchemaRef,
+        tries: &mut usize,
+    ) -> Refusal {
         let parts = parts(sql);
         for part in &parts {
             if *tries == 0 {
@@ -137,8 +153,16 @@ impl Expressions<'_> {
                 [left, right] => format!("`{op}` cannot be applied to {left} and {right}"),
                 _ => plain(&error),
             },
+            ast::Expr::UnaryOp { op, .. } => match types().as_slice() {
+                [only] => format!("`{op}` cannot be applied to {only}"),
+                _ => plain(&error),
+            },
             ast::Expr::Function(function) if is_mismatch(&error) => {
-                format!("`{}` cannot be called with ({})", short(&function.name.to_string()), types().join(", "))
+                format!(
+                    "`{}` cannot be called with ({})",
+                    short(&function.name.to_string()),
+                    types().join(", ")
+                )
             }
             _ => plain(&error),
         };
@@ -149,9 +173,18 @@ impl Expressions<'_> {
 /// Whether the error is about the number or the types of arguments.
 fn is_mismatch(error: &DataFusionError) -> bool {
     let message = error.to_string();
-    ["No function matches", "does not support zero arguments", "expected", "expects", "coerce", "coercion", "Candidate functions", "argument"]
-        .iter()
-        .any(|sign| message.contains(sign))
+    [
+        "No function matches",
+        "does not support zero arguments",
+        "expected",
+        "expects",
+        "coerce",
+        "coercion",
+        "Candidate functions",
+        "argument",
+    ]
+    .iter()
+    .any(|sign| message.contains(sign))
 }
 
 /// Whether a constant has no value, rather than a type that does not fit.
@@ -183,9 +216,6 @@ fn split(condition: Expr, parts: &mut Vec<Expr>) {
 
 /// A whole number that becomes a TIMESTAMP counts seconds, as in PostgreSQL.
 fn seconds(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
-    use arrow::datatypes::TimeUnit;
-    use datafusion_common::tree_node::Transformed;
-    use datafusion_expr::Cast;
     let rewritten = expr.transform_up(|expr| match expr {
         Expr::Cast(Cast { expr: inner, field })
             if matches!(field.data_type(), DataType::Timestamp(TimeUnit::Microsecond, None))
@@ -199,17 +229,98 @@ fn seconds(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
     Ok(rewritten.data)
 }
 
+/// A cast to JSON checks the text, and marks the column; one to a STRUCT loses no field.
+fn strict_casts(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
+    let rewritten = expr.transform_up(|expr| match expr {
+        Expr::Cast(Cast { expr: inner, field }) if is_json(&field) => {
+            let (_, from) = inner.to_field(schema.as_ref())?;
+            if is_json(&from) {
+                return Ok(Transformed::yes(*inner));
+            }
+            let data_type = from.data_type();
+            if data_type.is_nested() {
+                return plan_err!("{} cannot be cast to JSON", sql_name(data_type));
+            }
+            if let Expr::Literal(value, _) = inner.as_ref()
+                && let Some(Some(text)) = value.try_as_str()
+            {
+                check_json(text)?;
+            }
+            let text = Expr::Cast(Cast::new(inner, DataType::Utf8));
+            Ok(Transformed::yes(json_text().call(vec![text])))
+        }
+        Expr::Cast(Cast { expr: inner, field }) => {
+            let from = inner.get_type(schema.as_ref())?;
+            match cast_struct(&from, field.data_type())? {
+                Some(function) => Ok(Transformed::yes(function.call(vec![*inner]))),
+                None => Ok(Transformed::no(Expr::Cast(Cast { expr: inner, field }))),
+            }
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(rewritten.data)
+}
+
+/// Computes sums, differences and products of whole constants, which fail where the simplifier would wrap them around.
+fn checked_constants(expr: Expr, simplifier: &ExprSimplifier) -> Result<Expr, DataFusionError> {
+    let is_constant = |e: &Expr| e.column_refs().is_empty() && !e.is_volatile();
+    let rewritten = expr.transform_up(|expr| match expr {
+        Expr::BinaryExpr(BinaryExpr { left, op, right })
+            if matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply)
+                && is_constant(&left)
+                && is_constant(&right) =>
+        {
+            let (left, right) = (simplifier.simplify(*left)?, simplifier.simplify(*right)?);
+            let value = match (&left, &right) {
+                (Expr::Literal(a, _), Expr::Literal(b, _))
+                    if a.data_type().is_integer() && a.data_type() == b.data_type() =>
+                {
+                    match op {
+                        Operator::Plus => a.add_checked(b)?,
+                        Operator::Minus => a.sub_checked(b)?,
+                        _ => a.mul_checked(b)?,
+                    }
+                }
+                _ => {
+                    let same = BinaryExpr { left: Box::new(left), op, right: Box::new(right) };
+                    return Ok(Transformed::yes(Expr::BinaryExpr(same)));
+                }
+            };
+            Ok(Transformed::yes(Expr::Literal(value, None)))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(rewritten.data)
+}
+
 /// The second wall behind `grammar`: kinds of expressions that are known to depend on a row alone.
 fn check_listed(expr: &Expr) -> Result<(), DataFusionError> {
     let mut refused = None;
     expr.apply(|e| {
         let listed = matches!(
             e,
-            Expr::Alias(_) | Expr::Column(_) | Expr::Literal(..) | Expr::BinaryExpr(_) | Expr::Like(_) | Expr::SimilarTo(_)
-                | Expr::Not(_) | Expr::IsNotNull(_) | Expr::IsNull(_) | Expr::IsTrue(_) | Expr::IsFalse(_)
-                | Expr::IsUnknown(_) | Expr::IsNotTrue(_) | Expr::IsNotFalse(_) | Expr::IsNotUnknown(_)
-                | Expr::Negative(_) | Expr::Between(_) | Expr::Case(_) | Expr::Cast(_) | Expr::TryCast(_)
-                | Expr::ScalarFunction(_) | Expr::InList(_)
+            Expr::Alias(_)
+                | Expr::Column(_)
+                | Expr::Literal(..)
+                | Expr::BinaryExpr(_)
+                | Expr::Like(_)
+                | Expr::SimilarTo(_)
+                | Expr::Not(_)
+                | Expr::IsNotNull(_)
+                | Expr::IsNull(_)
+                | Expr::IsTrue(_)
+                | Expr::IsFalse(_)
+                | Expr::IsUnknown(_)
+                | Expr::IsNotTrue(_)
+                | Expr::IsNotFalse(_)
+                | Expr::IsNotUnknown(_)
+                | Expr::Negative(_)
+                | Expr::Between(_)
+                | Expr::Case(_)
+                | Expr::Cast(_)
+                | Expr::TryCast(_)
+                | Expr::ScalarFunction(_)
+                | Expr::InList(_)
         );
         if !listed {
             refused = Some(e.variant_name());
@@ -217,7 +328,9 @@ fn check_listed(expr: &Expr) -> Result<(), DataFusionError> {
         Ok(if listed { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;
     match refused {
-        Some(kind) => Err(DataFusionError::Plan(format!("this kind of expression is not supported ({kind})"))),
+        Some(kind) => {
+            Err(DataFusionError::Plan(format!("this kind of expression is not supported ({kind})")))
+        }
         None => Ok(()),
     }
 }

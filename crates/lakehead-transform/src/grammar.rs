@@ -23,14 +23,59 @@ const ONE_RECORD: &str =
 
 /// Functions over many rows, refused as such rather than as unknown.
 const AGGREGATES: &[&str] = &[
-    "any_value", "approx_distinct", "approx_median", "approx_percentile_cont", "approx_percentile_cont_with_weight",
-    "array_agg", "avg", "bit_and", "bit_or", "bit_xor", "bool_and", "bool_or", "corr", "count", "covar",
-    "covar_pop", "covar_samp", "every", "first_value", "grouping", "last_value", "list", "max", "mean", "median",
-    "min", "mode", "nth_value", "percentile_cont", "regr_slope", "stddev", "stddev_pop", "stddev_samp",
-    "string_agg", "sum", "var", "var_pop", "var_samp", "var_sample", "variance",
+    "any_value",
+    "approx_distinct",
+    "approx_median",
+    "approx_percentile_cont",
+    "approx_percentile_cont_with_weight",
+    "array_agg",
+    "avg",
+    "bit_and",
+    "bit_or",
+    "bit_xor",
+    "bool_and",
+    "bool_or",
+    "corr",
+    "count",
+    "covar",
+    "covar_pop",
+    "covar_samp",
+    "every",
+    "first_value",
+    "grouping",
+    "last_value",
+    "list",
+    "max",
+    "mean",
+    "median",
+    "min",
+    "mode",
+    "nth_value",
+    "percentile_cont",
+    "regr_slope",
+    "stddev",
+    "stddev_pop",
+    "stddev_samp",
+    "string_agg",
+    "sum",
+    "var",
+    "var_pop",
+    "var_samp",
+    "var_sample",
+    "variance",
 ];
 const WINDOWS: &[&str] = &[
-    "cume_dist", "dense_rank", "hop", "lag", "lead", "ntile", "percent_rank", "rank", "row_number", "session", "tumble",
+    "cume_dist",
+    "dense_rank",
+    "hop",
+    "lag",
+    "lead",
+    "ntile",
+    "percent_rank",
+    "rank",
+    "row_number",
+    "session",
+    "tumble",
 ];
 
 /// Checks queries, and counts the expressions of all of them.
@@ -58,7 +103,10 @@ impl<'a> Grammar<'a> {
         let span = query.span();
         if let Some(with) = &query.with {
             if with.recursive {
-                return Err(self.stateful(self.text.keyword(Keyword::RECURSIVE, with.with_token.0.span), "WITH RECURSIVE"));
+                return Err(self.stateful(
+                    self.text.keyword(Keyword::RECURSIVE, with.with_token.0.span),
+                    "WITH RECURSIVE",
+                ));
             }
             for cte in &with.cte_tables {
                 self.alias(&cte.alias)?;
@@ -83,7 +131,7 @@ impl<'a> Grammar<'a> {
                 return Err(self.text.refuse(at, format!("{name} is not supported{advice}")));
             }
             SetExpr::Values(_) => {
-                return Err(self.not(self.text.keyword(Keyword::VALUES, span), "VALUES"));
+                return Err(self.not(self.text.word_before("VALUES", span), "VALUES"));
             }
             other => return Err(self.not(other.span(), "this kind of query")),
         }
@@ -99,7 +147,11 @@ impl<'a> Grammar<'a> {
         }
         if query.limit_clause.is_some() {
             let (limit, offset) = (at(Keyword::LIMIT), at(Keyword::OFFSET));
-            return Err(if limit == after { self.stateful(offset, "OFFSET") } else { self.stateful(limit, "LIMIT") });
+            return Err(if limit == after {
+                self.stateful(offset, "OFFSET")
+            } else {
+                self.stateful(limit, "LIMIT")
+            });
         }
         if query.fetch.is_some() {
             return Err(self.stateful(at(Keyword::FETCH), "FETCH"));
@@ -116,9 +168,7 @@ impl<'a> Grammar<'a> {
     fn select(&mut self, select: &Select) -> Result<(), Refusal> {
         self.select_clauses(select)?;
         match select.from.as_slice() {
-            [] => {
-                return Err(self.text.refuse(select.select_token.0.span, "a SELECT without FROM is not supported: name the stream that it reads"));
-            }
+            [] => return Err(self.without_from(select)),
             [from] => self.from(from)?,
             [_, second, ..] => return Err(self.stateful(second.span(), "a join")),
         }
@@ -134,7 +184,10 @@ impl<'a> Grammar<'a> {
             if let Some(argument) = unnest_argument(expr) {
                 unnests += 1;
                 if unnests > 1 {
-                    return Err(self.text.refuse_expr(expr, "a SELECT may hold one UNNEST; take the other one in a query around it"));
+                    return Err(self.text.refuse_expr(
+                        expr,
+                        "a SELECT may hold one UNNEST; take the other one in a query around it",
+                    ));
                 }
                 if let Some(call) = function(expr) {
                     self.call(call, 1, true)?;
@@ -150,15 +203,32 @@ impl<'a> Grammar<'a> {
         select.selection.as_ref().map_or(Ok(()), |condition| self.expr(condition, 1))
     }
 
+    fn without_from(&self, select: &Select) -> Refusal {
+        // `SELECT a + FROM s` is read as a sum of two columns.
+        let start = select.select_token.0.span;
+        let from = self.text.keyword(Keyword::FROM, start);
+        let inside = |item: &SelectItem| {
+            let span = item.span();
+            span.start <= from.start && from.end <= span.end
+        };
+        if from != start && select.projection.iter().any(inside) {
+            return self.text.refuse(from, "SQL syntax error: an expression is missing before FROM");
+        }
+        self.text.refuse(start, "a SELECT without FROM is not supported: name the stream that it reads")
+    }
+
     fn select_clauses(&self, select: &Select) -> Result<(), Refusal> {
         let start = select.select_token.0.span;
         let at = |keyword| self.text.keyword(keyword, start);
         match &select.distinct {
-            Some(Distinct::Distinct | Distinct::On(_)) => return Err(self.stateful(at(Keyword::DISTINCT), "DISTINCT")),
+            Some(Distinct::Distinct | Distinct::On(_)) => {
+                return Err(self.stateful(at(Keyword::DISTINCT), "DISTINCT"));
+            }
             Some(Distinct::All) | None => {}
         }
         match &select.group_by {
-            GroupByExpr::Expressions(expressions, modifiers) if expressions.is_empty() && modifiers.is_empty() => {}
+            GroupByExpr::Expressions(expressions, modifiers)
+                if expressions.is_empty() && modifiers.is_empty() => {}
             _ => return Err(self.stateful(at(Keyword::GROUP), "GROUP BY")),
         }
         if select.having.is_some() {
@@ -171,7 +241,10 @@ impl<'a> Grammar<'a> {
             return Err(self.stateful(at(Keyword::QUALIFY), "QUALIFY"));
         }
         if select.into.is_some() {
-            return Err(self.text.refuse(at(Keyword::INTO), "SELECT INTO is not supported; write `INSERT INTO sink SELECT …`"));
+            return Err(self.text.refuse(
+                at(Keyword::INTO),
+                "SELECT INTO is not supported; write `INSERT INTO sink SELECT …`",
+            ));
         }
         if !select.lateral_views.is_empty() {
             return Err(self.not(at(Keyword::LATERAL), "LATERAL"));
@@ -195,7 +268,7 @@ impl<'a> Grammar<'a> {
             let written = join.to_string();
             let word = written.split_whitespace().next().unwrap_or("JOIN");
             let after = Span::new(from.relation.span().end, join.relation.span().end);
-            return Err(self.stateful(self.text.first_word(word, after), "a join"));
+            return Err(self.stateful(self.text.word_from(word, after), "a join"));
         }
         self.relation(&from.relation)
     }
@@ -221,7 +294,13 @@ impl<'a> Grammar<'a> {
                 if sample.is_some() {
                     return Err(self.not(self.text.keyword(Keyword::TABLESAMPLE, span), "TABLESAMPLE"));
                 }
-                if !with_hints.is_empty() || version.is_some() || *with_ordinality || !partitions.is_empty() || json_path.is_some() || !index_hints.is_empty() {
+                if !with_hints.is_empty()
+                    || version.is_some()
+                    || *with_ordinality
+                    || !partitions.is_empty()
+                    || json_path.is_some()
+                    || !index_hints.is_empty()
+                {
                     return Err(self.not(span, "what follows the name"));
                 }
                 alias.as_ref().map_or(Ok(()), |a| self.alias(a))
@@ -231,13 +310,15 @@ impl<'a> Grammar<'a> {
                     return Err(self.not(subquery.span(), "LATERAL"));
                 }
                 if sample.is_some() {
-                    return Err(self.not(self.text.keyword(Keyword::TABLESAMPLE, subquery.span()), "TABLESAMPLE"));
+                    return Err(
+                        self.not(self.text.keyword(Keyword::TABLESAMPLE, subquery.span()), "TABLESAMPLE")
+                    );
                 }
                 alias.as_ref().map_or(Ok(()), |a| self.alias(a))?;
                 self.query(subquery)
             }
             TableFactor::UNNEST { .. } => Err(self.text.refuse(
-                self.text.keyword(Keyword::UNNEST, relation.span()),
+                self.text.word_before("UNNEST", relation.span()),
                 "UNNEST in FROM is not supported; write `SELECT UNNEST(list) AS item FROM stream`",
             )),
             TableFactor::NestedJoin { table_with_joins, .. } => self.from(table_with_joins),
@@ -261,7 +342,9 @@ impl<'a> Grammar<'a> {
     fn expr(&mut self, expr: &Expr, depth: usize) -> Result<(), Refusal> {
         self.nodes += 1;
         if self.nodes > NODES_MAX {
-            return Err(self.text.refuse_expr(expr, format!("the SQL has more than {NODES_MAX} expressions")));
+            return Err(self
+                .text
+                .refuse_expr(expr, format!("the SQL has more than {NODES_MAX} expressions")));
         }
         if depth > EXPRESSION_DEPTH_MAX {
             return Err(self.text.refuse_expr(expr, format!(
@@ -273,8 +356,15 @@ impl<'a> Grammar<'a> {
             Expr::Identifier(_) | Expr::CompoundIdentifier(_) => Ok(()),
             Expr::Value(value) => self.value(&value.value, value.span),
             Expr::TypedString(typed) => self.value(&typed.value.value, typed.value.span),
-            Expr::IsFalse(e) | Expr::IsNotFalse(e) | Expr::IsTrue(e) | Expr::IsNotTrue(e) | Expr::IsNull(e)
-            | Expr::IsNotNull(e) | Expr::IsUnknown(e) | Expr::IsNotUnknown(e) | Expr::Nested(e) => self.expr(e, down),
+            Expr::IsFalse(e)
+            | Expr::IsNotFalse(e)
+            | Expr::IsTrue(e)
+            | Expr::IsNotTrue(e)
+            | Expr::IsNull(e)
+            | Expr::IsNotNull(e)
+            | Expr::IsUnknown(e)
+            | Expr::IsNotUnknown(e)
+            | Expr::Nested(e) => self.expr(e, down),
             Expr::IsDistinctFrom(a, b) | Expr::IsNotDistinctFrom(a, b) => self.all([a, b], down),
             Expr::Between { expr, low, high, .. } => self.all([expr, low, high], down),
             Expr::InList { expr, list, .. } => {
@@ -283,7 +373,13 @@ impl<'a> Grammar<'a> {
             }
             Expr::BinaryOp { left, op, right } => {
                 self.operator(expr, op)?;
-                if matches!(op, BinaryOperator::PGRegexMatch | BinaryOperator::PGRegexIMatch | BinaryOperator::PGRegexNotMatch | BinaryOperator::PGRegexNotIMatch) {
+                if matches!(
+                    op,
+                    BinaryOperator::PGRegexMatch
+                        | BinaryOperator::PGRegexIMatch
+                        | BinaryOperator::PGRegexNotMatch
+                        | BinaryOperator::PGRegexNotIMatch
+                ) {
                     self.pattern(right, &op.to_string())?;
                 }
                 self.all([left, right], down)
@@ -304,9 +400,23 @@ impl<'a> Grammar<'a> {
                 self.pattern(pattern, "SIMILAR TO")?;
                 self.all([expr, pattern], down)
             }
-            Expr::Cast { kind: CastKind::Cast | CastKind::DoubleColon, expr: inner, array: false, format: None, .. } => self.expr(inner, down),
-            Expr::Cast { kind: CastKind::TryCast | CastKind::SafeCast, expr: inner, array: false, format: None, .. } => self.expr(inner, down),
-            Expr::Extract { expr, .. } | Expr::Ceil { expr, .. } | Expr::Floor { expr, .. } => self.expr(expr, down),
+            Expr::Cast {
+                kind: CastKind::Cast | CastKind::DoubleColon,
+                expr: inner,
+                array: false,
+                format: None,
+                ..
+            } => self.expr(inner, down),
+            Expr::Cast {
+                kind: CastKind::TryCast | CastKind::SafeCast,
+                expr: inner,
+                array: false,
+                format: None,
+                ..
+            } => self.expr(inner, down),
+            Expr::Extract { expr, .. } | Expr::Ceil { expr, .. } | Expr::Floor { expr, .. } => {
+                self.expr(expr, down)
+            }
             Expr::Position { expr, r#in } => self.all([expr, r#in], down),
             Expr::Substring { expr, substring_from, substring_for, .. } => {
                 self.expr(expr, down)?;
@@ -349,7 +459,11 @@ impl<'a> Grammar<'a> {
         match access {
             AccessExpr::Dot(Expr::Identifier(_)) => Ok(()),
             AccessExpr::Subscript(Subscript::Index { index }) => self.expr(index, depth),
-            AccessExpr::Subscript(Subscript::Slice { lower_bound: Some(low), upper_bound: Some(high), stride }) => {
+            AccessExpr::Subscript(Subscript::Slice {
+                lower_bound: Some(low),
+                upper_bound: Some(high),
+                stride,
+            }) => {
                 self.all([low, high], depth)?;
                 stride.iter().try_for_each(|e| self.expr(e, depth))
             }
@@ -362,8 +476,13 @@ impl<'a> Grammar<'a> {
 
     fn value(&self, value: &Value, span: Span) -> Result<(), Refusal> {
         match value {
-            Value::Number(..) | Value::SingleQuotedString(_) | Value::DollarQuotedString(_) | Value::EscapedStringLiteral(_)
-            | Value::HexStringLiteral(_) | Value::Boolean(_) | Value::Null => Ok(()),
+            Value::Number(..)
+            | Value::SingleQuotedString(_)
+            | Value::DollarQuotedString(_)
+            | Value::EscapedStringLiteral(_)
+            | Value::HexStringLiteral(_)
+            | Value::Boolean(_)
+            | Value::Null => Ok(()),
             Value::Placeholder(_) => Err(self.not(span, "a parameter")),
             _ => Err(self.not(span, "this kind of literal")),
         }
@@ -372,10 +491,33 @@ impl<'a> Grammar<'a> {
     fn operator(&self, expr: &Expr, op: &BinaryOperator) -> Result<(), Refusal> {
         use BinaryOperator as Op;
         match op {
-            Op::Plus | Op::Minus | Op::Multiply | Op::Divide | Op::Modulo | Op::StringConcat | Op::Gt | Op::Lt
-            | Op::GtEq | Op::LtEq | Op::Eq | Op::NotEq | Op::And | Op::Or | Op::BitwiseOr | Op::BitwiseAnd
-            | Op::BitwiseXor | Op::PGBitwiseXor | Op::PGBitwiseShiftLeft | Op::PGBitwiseShiftRight | Op::PGRegexMatch
-            | Op::PGRegexIMatch | Op::PGRegexNotMatch | Op::PGRegexNotIMatch | Op::Arrow | Op::LongArrow | Op::Question => Ok(()),
+            Op::Plus
+            | Op::Minus
+            | Op::Multiply
+            | Op::Divide
+            | Op::Modulo
+            | Op::StringConcat
+            | Op::Gt
+            | Op::Lt
+            | Op::GtEq
+            | Op::LtEq
+            | Op::Eq
+            | Op::NotEq
+            | Op::And
+            | Op::Or
+            | Op::BitwiseOr
+            | Op::BitwiseAnd
+            | Op::BitwiseXor
+            | Op::PGBitwiseXor
+            | Op::PGBitwiseShiftLeft
+            | Op::PGBitwiseShiftRight
+            | Op::PGRegexMatch
+            | Op::PGRegexIMatch
+            | Op::PGRegexNotMatch
+            | Op::PGRegexNotIMatch
+            | Op::Arrow
+            | Op::LongArrow
+            | Op::Question => Ok(()),
             other => Err(self.text.refuse_expr(expr, format!("the operator `{other}` is not supported"))),
         }
     }
@@ -388,7 +530,9 @@ impl<'a> Grammar<'a> {
         }
         match inner {
             Expr::Value(_) => Ok(()),
-            _ => Err(self.text.refuse_expr(pattern, format!("the pattern of {operator} must be a literal, such as 'a%'"))),
+            _ => Err(self
+                .text
+                .refuse_expr(pattern, format!("the pattern of {operator} must be a literal, such as 'a%'"))),
         }
     }
 
@@ -406,13 +550,23 @@ impl<'a> Grammar<'a> {
         if function.filter.is_some() || !function.within_group.is_empty() || is_stateful(AGGREGATES) {
             return Err(self.stateful(at, &format!("the aggregate `{}`", short(&known))));
         }
+        let count = match &function.args {
+            FunctionArguments::List(list) => list.args.len(),
+            _ => 0,
+        };
+        if known == "unnest" && count != 1 {
+            return Err(self.text.refuse(at, "UNNEST takes one list"));
+        }
         if known == "unnest" && !is_item {
             return Err(self.text.refuse(
                 at,
                 "UNNEST can only be a whole item of a SELECT; take it in a CTE or subquery and go on with the item outside",
             ));
         }
-        if function.uses_odbc_syntax || function.null_treatment.is_some() || function.parameters != FunctionArguments::None {
+        if function.uses_odbc_syntax
+            || function.null_treatment.is_some()
+            || function.parameters != FunctionArguments::None
+        {
             return Err(self.not(at, "this form of a call"));
         }
         let arguments = match &function.args {
@@ -428,26 +582,47 @@ impl<'a> Grammar<'a> {
         }
         arguments.args.iter().try_for_each(|argument| match argument {
             FunctionArg::Unnamed(FunctionArgExpr::Expr(expr)) => self.expr(expr, depth + 1),
-            FunctionArg::Unnamed(_) => Err(self.text.refuse(at, format!("`*` is not an argument of `{}`", short(&known)))),
+            FunctionArg::Unnamed(_) => {
+                Err(self.text.refuse(at, format!("`*` is not an argument of `{}`", short(&known))))
+            }
             _ => Err(self.text.refuse(at, "arguments are given by position, not by name")),
         })
     }
 
     fn subquery(&self, span: Span) -> Refusal {
-        self.text.refuse(span, format!("a subquery inside an expression is not supported: {ONE_RECORD}; subqueries may stand in FROM"))
+        self.text.refuse(
+            span,
+            format!(
+                "a subquery inside an expression is not supported: {ONE_RECORD}; subqueries may stand in FROM"
+            ),
+        )
     }
 
     fn refused(&self, expr: &Expr) -> Refusal {
         match expr {
             Expr::Subquery(query) => self.subquery(query.span()),
             Expr::Exists { subquery, .. } => self.subquery(subquery.span()),
-            Expr::InSubquery { .. } => self.text.refuse_expr(expr, format!("IN (SELECT …) is not supported: {ONE_RECORD}")),
-            Expr::Like { .. } | Expr::ILike { .. } => self.text.refuse_expr(expr, "LIKE ANY is not supported; join the patterns with OR"),
-            Expr::AnyOp { .. } | Expr::AllOp { .. } => self.text.refuse_expr(expr, "ANY and ALL are not supported; `array_has(list, value)` looks into a list"),
-            Expr::Tuple(_) => self.text.refuse_expr(expr, "a row of values is not supported; `struct(a, b)` makes a struct"),
-            Expr::Struct { .. } => self.text.refuse_expr(expr, "a struct literal has no types; cast it: `CAST(struct(1, 'x') AS STRUCT<a INT, b TEXT>)`"),
+            Expr::InSubquery { .. } => {
+                self.text.refuse_expr(expr, format!("IN (SELECT …) is not supported: {ONE_RECORD}"))
+            }
+            Expr::Like { .. } | Expr::ILike { .. } => {
+                self.text.refuse_expr(expr, "LIKE ANY is not supported; join the patterns with OR")
+            }
+            Expr::AnyOp { .. } | Expr::AllOp { .. } => self.text.refuse_expr(
+                expr,
+                "ANY and ALL are not supported; `array_has(list, value)` looks into a list",
+            ),
+            Expr::Tuple(_) => {
+                self.text.refuse_expr(expr, "a row of values is not supported; `struct(a, b)` makes a struct")
+            }
+            Expr::Struct { .. } => self.text.refuse_expr(
+                expr,
+                "a struct literal has no types; cast it: `CAST(struct(1, 'x') AS STRUCT<a INT, b TEXT>)`",
+            ),
             Expr::Prefixed { prefix, .. } => self.not(prefix.span, "this kind of literal"),
-            Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => self.text.refuse_expr(expr, "`*` can only be an item of a SELECT"),
+            Expr::Wildcard(_) | Expr::QualifiedWildcard(..) => {
+                self.text.refuse_expr(expr, "`*` can only be an item of a SELECT")
+            }
             other => self.text.refuse_expr(other, "this kind of expression is not supported"),
         }
     }
@@ -469,7 +644,9 @@ fn function(expr: &Expr) -> Option<&Function> {
 /// The list in `UNNEST(list)`, if that is what the expression is.
 pub(crate) fn unnest_argument(expr: &Expr) -> Option<&Expr> {
     let function = function(expr)?;
-    if !function.name.0.first()?.as_ident()?.value.eq_ignore_ascii_case("unnest") || function.name.0.len() != 1 {
+    if !function.name.0.first()?.as_ident()?.value.eq_ignore_ascii_case("unnest")
+        || function.name.0.len() != 1
+    {
         return None;
     }
     match &function.args {

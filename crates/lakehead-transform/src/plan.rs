@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{FieldRef, Schema, SchemaRef};
+use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::Column;
 use datafusion_common::tree_node::{Transformed, TreeNode};
 use datafusion_expr::Expr;
@@ -47,7 +47,7 @@ pub(crate) fn compile(
     for insert in inserts {
         let sink = sink(insert, text, sinks)?;
         let chain = queries.plan(&insert.query)?;
-        let statement = statement(&chain, sink)?;
+        let statement = statement(&chain, sink, text)?;
         same_columns(&statements, &statement).map_err(|message| match &insert.sink {
             Some(name) => text.refuse(name.span, message),
             None => Refusal::new(message),
@@ -69,7 +69,9 @@ fn sink(insert: &Insert, text: &Text<'_>, sinks: Option<&[String]>) -> Result<St
 
 /// Files of a sink have one schema: what is wrong if another statement into the same sink makes other columns.
 fn same_columns(before: &[Statement], statement: &Statement) -> Result<(), String> {
-    let Some(other) = before.iter().find(|s| s.sink == statement.sink && !s.sink.is_empty()) else { return Ok(()) };
+    let Some(other) = before.iter().find(|s| s.sink == statement.sink && !s.sink.is_empty()) else {
+        return Ok(());
+    };
     let (one, two) = (other.program.output_schema(), statement.program.output_schema());
     for (a, b) in one.fields().iter().zip(two.fields()) {
         if a.name() != b.name() {
@@ -101,8 +103,8 @@ fn same_columns(before: &[Statement], statement: &Statement) -> Result<(), Strin
     Ok(())
 }
 
-fn statement(chain: &Chain, sink: String) -> Result<Statement, Refusal> {
-    let output = output_schema(&chain.columns)?;
+fn statement(chain: &Chain, sink: String, text: &Text<'_>) -> Result<Statement, Refusal> {
+    let output = output_schema(chain, text)?;
     let mut stages: Vec<Stage<'_>> = chain.levels.iter().map(|level| Stage::new(level)).collect();
     move_conditions(&mut stages);
     let mut wanted: BTreeSet<usize> = (0..chain.columns.len()).collect();
@@ -140,7 +142,8 @@ fn move_conditions(stages: &mut [Stage<'_>]) {
     for upper in (1..stages.len()).rev() {
         let (below, above) = stages.split_at_mut(upper);
         let (Some(below), Some(above)) = (below.last_mut(), above.first_mut()) else { return };
-        let moved: Vec<Expr> = above.conditions.iter().map_while(|c| below.level.passed_on(c, above.level)).collect();
+        let moved: Vec<Expr> =
+            above.conditions.iter().map_while(|c| below.level.passed_on(c, above.level)).collect();
         above.conditions.drain(..moved.len());
         below.conditions.extend(moved);
     }
@@ -161,7 +164,9 @@ impl Level {
             return None;
         }
         let moved = condition.clone().transform_up(|expr| match &expr {
-            Expr::Column(column) => Ok(below(column).map_or(Transformed::no(expr), |c| Transformed::yes(Expr::Column(c)))),
+            Expr::Column(column) => {
+                Ok(below(column).map_or(Transformed::no(expr), |c| Transformed::yes(Expr::Column(c))))
+            }
             _ => Ok(Transformed::no(expr)),
         });
         moved.ok().map(|moved| moved.data)
@@ -198,8 +203,8 @@ impl<'a> Stage<'a> {
 
     fn add(&self, steps: &mut Vec<Step>, summary: &mut Vec<StepSummary>) -> Result<(), Refusal> {
         let mut current = self.inputs.clone();
-        if let Some(condition) = conjunction(self.conditions.iter().cloned()) {
-            summary.push(summarize("filter", condition.human_display().to_string()));
+        if !self.level.condition_text.is_empty() {
+            summary.push(summarize("filter", &self.level.condition_text));
         }
         // A condition that can fail sees only the rows that the conditions before it let through.
         let mut rest = self.conditions.as_slice();
@@ -217,56 +222,53 @@ impl<'a> Stage<'a> {
         self.add_items(&current, steps, summary)
     }
 
-    fn add_items(&self, current: &[usize], steps: &mut Vec<Step>, summary: &mut Vec<StepSummary>) -> Result<(), Refusal> {
+    fn add_items(
+        &self,
+        current: &[usize],
+        steps: &mut Vec<Step>,
+        summary: &mut Vec<StepSummary>,
+    ) -> Result<(), Refusal> {
         let unnest = self.level.unnest.and_then(|item| self.items.iter().position(|i| *i == item));
-        let passed_on = |(at, item): (usize, &Item)| {
-            matches!(&item.expr, Expr::Column(c) if self.level.input.index_of(&c.name) == current.get(at).copied())
-        };
+        let passed_on = |(at, item): (usize, &Item)| matches!(&item.expr, Expr::Column(c) if self.level.input.index_of(&c.name) == current.get(at).copied());
         let is_all = self.items.len() == current.len() && self.kept_items().enumerate().all(passed_on);
         if !is_all {
-            let shown: Vec<_> = self.kept_items().map(shown).take(SUMMARY_CHARS_MAX).collect();
-            summary.push(summarize("project", shown.join(", ")));
+            summary.push(summarize("project", &self.level.items_text));
             let schema = self.level.input.schema(Some(current))?;
             let named = self.kept_items().map(|item| item.expr.clone().alias(item.field.name())).collect();
             steps.extend(Executable::new(&schema).projections(named)?.into_iter().map(Step::Project));
         }
         if let Some(column) = unnest {
             let name = self.kept_items().nth(column).map_or("", |item| item.field.name());
-            summary.push(summarize("unnest", name.to_owned()));
+            summary.push(summarize("unnest", name));
             steps.push(Step::Unnest { column });
         }
         Ok(())
     }
 }
 
-/// `expression AS name`, or the name of a column that is passed on.
-fn shown(item: &Item) -> String {
-    match &item.expr {
-        Expr::Column(column) if column.name == *item.field.name() => column.name.clone(),
-        expr => format!("{} AS {}", expr.human_display(), item.field.name()),
-    }
-}
-
-fn summarize(kind: &'static str, description: String) -> StepSummary {
-    let is_long = description.chars().count() > SUMMARY_CHARS_MAX;
+/// One line, shortened.
+fn summarize(kind: &'static str, written: &str) -> StepSummary {
+    let line = written.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_long = line.chars().count() > SUMMARY_CHARS_MAX;
     let description =
-        if is_long { description.chars().take(SUMMARY_CHARS_MAX - 1).chain(['…']).collect() } else { description };
+        if is_long { line.chars().take(SUMMARY_CHARS_MAX - 1).chain(['…']).collect() } else { line };
     StepSummary { kind, description }
 }
 
 /// The sink's columns: names that differ in more than case, and types that every writer knows.
-fn output_schema(columns: &[FieldRef]) -> Result<SchemaRef, Refusal> {
+fn output_schema(chain: &Chain, text: &Text<'_>) -> Result<SchemaRef, Refusal> {
     let mut seen = std::collections::HashSet::new();
-    let mut fields = Vec::with_capacity(columns.len());
-    for field in columns {
+    let mut fields = Vec::with_capacity(chain.columns.len());
+    for (field, place) in chain.columns.iter().zip(&chain.places) {
         if !seen.insert(field.name().to_lowercase()) {
-            return Err(Refusal::new(format!(
+            let message = format!(
                 "two columns are named `{}`, but for case; give one another name with AS",
                 short(field.name())
-            )));
+            );
+            return Err(text.refuse(*place, message));
         }
         let data_type = stored(field.data_type())
-            .map_err(|why| Refusal::new(format!("the column `{}` {why}", short(field.name()))))?;
+            .map_err(|why| text.refuse(*place, format!("the column `{}` {why}", short(field.name()))))?;
         fields.push(Arc::new(arrow::datatypes::Field::clone(field).with_data_type(data_type)));
     }
     Ok(Arc::new(Schema::new(fields)))

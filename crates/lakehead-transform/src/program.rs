@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
-use arrow::compute::{cast_with_options, CastOptions, filter, filter_record_batch, take};
+use arrow::compute::{CastOptions, cast_with_options, filter, filter_record_batch, take};
 use arrow::datatypes::{Field, Schema, SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
@@ -12,15 +12,29 @@ use datafusion_physical_expr::PhysicalExpr;
 use lakehead_model::Timestamp;
 
 use crate::refusal::plain;
+use crate::suggest::short;
 use crate::unnest::unnest;
 
 #[derive(Debug)]
 pub(crate) enum Step {
     /// Keeps the rows for which the expression is true, and of their columns those of `keep`.
-    Filter { predicate: Arc<dyn PhysicalExpr>, keep: Vec<usize> },
-    Project(Vec<Arc<dyn PhysicalExpr>>),
+    Filter {
+        predicate: Arc<dyn PhysicalExpr>,
+        keep: Vec<usize>,
+    },
+    Project(Vec<Column>),
     /// Makes a row of each element of a list.
-    Unnest { column: usize },
+    Unnest {
+        column: usize,
+    },
+}
+
+/// A column that a projection makes.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) expr: Arc<dyn PhysicalExpr>,
+    /// For messages.
+    pub(crate) name: String,
 }
 
 /// A step as it may be shown to a person.
@@ -89,6 +103,14 @@ impl From<ArrowError> for EvaluationError {
     }
 }
 
+impl EvaluationError {
+    /// Says where it happened.
+    fn within(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+}
+
 impl Program {
     pub(crate) fn new(steps: Vec<Step>, summary: Vec<StepSummary>, output: SchemaRef) -> Self {
         Program { steps, summary, output }
@@ -119,7 +141,8 @@ impl Program {
             state = step.run(state)?;
         }
         let State { batch, origins } = state;
-        let columns = self.output.fields().iter().zip(batch.columns()).map(|(field, column)| stored(column, field));
+        let columns =
+            self.output.fields().iter().zip(batch.columns()).map(|(field, column)| stored(column, field));
         let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
         let rows = with_rows(Arc::clone(&self.output), columns, batch.num_rows())?;
         // Rows are in the order of the input, so those of one record are neighbours.
@@ -158,13 +181,27 @@ fn unnamed(columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ArrowErro
     with_rows(Arc::new(Schema::new(fields)), columns, rows)
 }
 
+fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef, EvaluationError> {
+    Ok(expr.evaluate(batch)?.into_array(batch.num_rows())?)
+}
+
+impl Column {
+    fn failed(&self, error: EvaluationError) -> EvaluationError {
+        // What several columns have in common is computed under a name of the optimizer's.
+        if self.name.starts_with("__common_expr") {
+            return error;
+        }
+        error.within(&format!("column `{}`", short(&self.name)))
+    }
+}
+
 impl Step {
     fn run(&self, state: State) -> Result<State, EvaluationError> {
         let State { batch, origins } = state;
         let rows = batch.num_rows();
         match self {
             Step::Filter { predicate, keep } => {
-                let mask = predicate.evaluate(&batch)?.into_array(rows)?;
+                let mask = evaluate(predicate, &batch).map_err(|e| e.within("WHERE"))?;
                 let mask = mask.as_boolean_opt().ok_or_else(|| EvaluationError {
                     failure: Failure::Expression,
                     message: format!("WHERE gave {}, not a condition", mask.data_type()),
@@ -178,8 +215,8 @@ impl Step {
                 Ok(State { batch: filter_record_batch(&batch, mask)?, origins })
             }
             Step::Project(columns) => {
-                let arrays = columns.iter().map(|c| c.evaluate(&batch)?.into_array(rows));
-                let arrays = arrays.collect::<Result<Vec<_>, DataFusionError>>()?;
+                let arrays = columns.iter().map(|c| evaluate(&c.expr, &batch).map_err(|e| c.failed(e)));
+                let arrays = arrays.collect::<Result<Vec<_>, EvaluationError>>()?;
                 Ok(State { batch: unnamed(arrays, rows)?, origins })
             }
             Step::Unnest { column } => {

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef, Schema};
 use datafusion_common::{Column, DFSchema, DFSchemaRef, TableReference};
-use datafusion_sql::sqlparser::ast::{AccessExpr, Expr, Function, Ident, Subscript, Value, ValueWithSpan, VisitMut, VisitorMut};
+use datafusion_sql::sqlparser::ast::{
+    AccessExpr, Expr, Function, Ident, Subscript, Value, ValueWithSpan, VisitMut, VisitorMut,
+};
 use datafusion_sql::sqlparser::tokenizer::Span;
 
 use crate::Refusal;
@@ -56,7 +58,8 @@ impl Relation {
     }
 
     pub(crate) fn is_called(&self, name: &Ident) -> bool {
-        self.alias == name.value || (name.quote_style.is_none() && self.alias.eq_ignore_ascii_case(&name.value))
+        self.alias == name.value
+            || (name.quote_style.is_none() && self.alias.eq_ignore_ascii_case(&name.value))
     }
 
     pub(crate) fn find(&self, name: &Ident) -> Option<usize> {
@@ -66,8 +69,12 @@ impl Relation {
     /// Why there is no such column.
     pub(crate) fn unknown(&self, name: &Ident, text: &Text<'_>) -> Refusal {
         let what = format!("there is no column `{}` in `{}`", short(&name.value), short(&self.alias));
-        let quotes = if name.quote_style.is_some() { "; strings are written in single quotes, 'like this'" } else { "" };
-        text.refuse(name.span, format!("{what}{}{quotes}", hint(&name.value, self.visible())))
+        let quotes = if name.quote_style.is_some() {
+            " (strings are written in single quotes, 'like this')"
+        } else {
+            ""
+        };
+        text.refuse_name(name, format!("{what}{quotes}{}", hint(&name.value, self.visible())))
     }
 }
 
@@ -129,10 +136,16 @@ impl Resolver<'_> {
     }
 
     /// A column and the struct fields below it.
-    fn path<'i>(&self, column: usize, written: impl Iterator<Item = &'i Ident>, path: &[Ident]) -> Result<Expr, Refusal> {
+    fn path<'i>(
+        &self,
+        column: usize,
+        written: impl Iterator<Item = &'i Ident>,
+        path: &[Ident],
+    ) -> Result<Expr, Refusal> {
         let field = &self.relation.columns[column];
         let span = written.map(|i| i.span).reduce(|a, b| a.union(&b)).unwrap_or(Span::empty());
-        let root = Expr::CompoundIdentifier(vec![quoted(&self.relation.alias, span), quoted(field.name(), span)]);
+        let root =
+            Expr::CompoundIdentifier(vec![quoted(&self.relation.alias, span), quoted(field.name(), span)]);
         if path.is_empty() {
             return Ok(root);
         }
@@ -150,17 +163,18 @@ impl Resolver<'_> {
 
     fn field(&self, data_type: &DataType, name: &Ident, above: &str) -> Result<FieldRef, Refusal> {
         let DataType::Struct(fields) = data_type else {
-            let message = format!(
-                "`{}` has no fields: it is {}, not a STRUCT",
-                short(above),
-                sql_name(data_type)
-            );
+            let message =
+                format!("`{}` has no fields: it is {}, not a STRUCT", short(above), sql_name(data_type));
             return Err(self.text.refuse(name.span, message));
         };
         find(fields, name).map(|i| Arc::clone(&fields[i])).ok_or_else(|| {
             let known = fields.iter().map(|f| f.name().as_str());
-            let message =
-                format!("there is no field `{}` in `{}`{}", short(&name.value), short(above), hint(&name.value, known));
+            let message = format!(
+                "there is no field `{}` in `{}`{}",
+                short(&name.value),
+                short(above),
+                hint(&name.value, known)
+            );
             self.text.refuse(name.span, message)
         })
     }
@@ -171,7 +185,10 @@ impl Resolver<'_> {
             let Some((name, span)) = field_name(&chain[i]) else { continue };
             let before = match i {
                 0 => root.clone(),
-                _ => Expr::CompoundFieldAccess { root: Box::new(root.clone()), access_chain: chain[..i].to_vec() },
+                _ => Expr::CompoundFieldAccess {
+                    root: Box::new(root.clone()),
+                    access_chain: chain[..i].to_vec(),
+                },
             };
             let Some(data_type) = (self.type_of)(&before) else { return Ok(()) };
             let name = Ident { value: name, quote_style: None, span };
@@ -195,7 +212,10 @@ impl VisitorMut for Resolver<'_> {
             Expr::CompoundIdentifier(names) => self.names(names),
             Expr::CompoundFieldAccess { root, access_chain } => {
                 // The names after dots are not columns: out of the way of this visit.
-                let dots = access_chain.iter().take_while(|a| matches!(a, AccessExpr::Dot(Expr::Identifier(_)))).count();
+                let dots = access_chain
+                    .iter()
+                    .take_while(|a| matches!(a, AccessExpr::Dot(Expr::Identifier(_))))
+                    .count();
                 if let (Expr::Identifier(first), 1..) = (root.as_ref(), dots) {
                     let mut names = vec![first.clone()];
                     names.extend(access_chain.drain(..dots).filter_map(|a| match a {
@@ -213,6 +233,11 @@ impl VisitorMut for Resolver<'_> {
             }
             Expr::Function(function) => {
                 return (self.check_call)(function).map_or_else(ControlFlow::Break, ControlFlow::Continue);
+            }
+            // `1_000`, which DataFusion does not read.
+            Expr::Value(ValueWithSpan { value: Value::Number(digits, _), .. }) => {
+                digits.retain(|c| c != '_');
+                return ControlFlow::Continue(());
             }
             _ => return ControlFlow::Continue(()),
         };

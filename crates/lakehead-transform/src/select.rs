@@ -14,9 +14,10 @@ use std::sync::Arc;
 use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_expr::Expr;
 use datafusion_sql::sqlparser::ast::{
-    self, ExcludeSelectItem, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr, Spanned,
-    TableFactor, WildcardAdditionalOptions,
+    self, ExcludeSelectItem, Ident, Query, Select, SelectItem, SelectItemQualifiedWildcardKind, SetExpr,
+    Spanned, TableFactor, WildcardAdditionalOptions,
 };
+use datafusion_sql::sqlparser::tokenizer::Span;
 
 use crate::data_type::too_large;
 use crate::expression::Expressions;
@@ -29,6 +30,8 @@ use crate::{INGEST_TIME, Refusal, Source, names};
 
 /// Columns of a SELECT.
 const COLUMNS_MAX: usize = 2_000;
+/// Items of a SELECT that its summary may show.
+const SHOWN_ITEMS_MAX: usize = 100;
 
 /// A SELECT, planned.
 #[derive(Debug)]
@@ -40,6 +43,9 @@ pub(crate) struct Level {
     pub(crate) items: Vec<Item>,
     /// The item whose list becomes rows.
     pub(crate) unnest: Option<usize>,
+    /// The condition and the items as they are written.
+    pub(crate) condition_text: String,
+    pub(crate) items_text: String,
 }
 
 #[derive(Debug)]
@@ -55,6 +61,8 @@ pub(crate) struct Chain {
     pub(crate) stream: String,
     pub(crate) levels: Vec<Arc<Level>>,
     pub(crate) columns: Vec<FieldRef>,
+    /// Where the columns are written. Those that a `*` stands for are all there.
+    pub(crate) places: Vec<Span>,
 }
 
 pub(crate) struct Queries<'a> {
@@ -99,40 +107,67 @@ impl Queries<'_> {
             Some(condition) => self.expressions.conditions(condition, &input)?,
             None => Vec::new(),
         };
-        let mut level = Level { input, conditions, items: Vec::new(), unnest: None };
+        let mut level = Level {
+            input,
+            conditions,
+            items: Vec::new(),
+            unnest: None,
+            condition_text: select.selection.as_ref().and_then(|e| self.text.written(e)).unwrap_or_default(),
+            items_text: self.items_text(select),
+        };
+        chain.places.clear();
         for item in &select.projection {
             self.item(item, &mut level)?;
+            chain.places.resize(level.items.len(), self.span(item));
             if level.items.len() > COLUMNS_MAX {
-                return Err(self.text.refuse(item.span(), format!("a SELECT may have at most {COLUMNS_MAX} columns")));
+                return Err(self
+                    .text
+                    .refuse(item.span(), format!("a SELECT may have at most {COLUMNS_MAX} columns")));
             }
         }
         if level.items.is_empty() {
             return Err(self.text.refuse(select.select_token.0.span, "the SELECT has no columns"));
         }
-        chain.columns = self.columns(&level, select)?;
+        chain.columns = self.columns(&level, &chain.places)?;
         chain.levels.push(Arc::new(level));
         Ok(chain)
     }
 
+    fn span(&self, item: &SelectItem) -> Span {
+        match item {
+            SelectItem::UnnamedExpr(expr) => self.text.span(expr),
+            SelectItem::ExprWithAlias { expr, alias } => self.text.span(expr).union(&alias.span),
+            other => other.span(),
+        }
+    }
+
+    /// The items of a SELECT as they are written, shortened.
+    fn items_text(&self, select: &Select) -> String {
+        let written = |item: &SelectItem| self.text.place_of(self.span(item)).map(|place| place.text);
+        select.projection.iter().take(SHOWN_ITEMS_MAX).filter_map(written).collect::<Vec<_>>().join(", ")
+    }
+
     /// What the level makes. Names must differ, so that what is around it can tell them apart.
-    fn columns(&self, level: &Level, select: &Select) -> Result<Vec<FieldRef>, Refusal> {
+    fn columns(&self, level: &Level, places: &[Span]) -> Result<Vec<FieldRef>, Refusal> {
         let mut names = HashSet::new();
         let mut columns = Vec::with_capacity(level.items.len());
         for (i, item) in level.items.iter().enumerate() {
             let name = item.field.name();
-            // The place of the item that is to blame; a `*` stands for many.
-            let at = select.projection.get(i).filter(|_| select.projection.len() == level.items.len());
-            let span = at.map_or(select.select_token.0.span, Spanned::span);
+            let span = places.get(i).copied().unwrap_or(Span::empty());
             if !names.insert(name.clone()) {
-                let message = format!("two columns are named `{}`; give one another name with AS", short(name));
+                let message =
+                    format!("two columns are named `{}`; give one another name with AS", short(name));
                 return Err(self.text.refuse(span, message));
             }
             if let Some(what) = too_large(item.field.data_type()) {
-                return Err(self.text.refuse(span, format!("the column `{}` is too large: {what}", short(name))));
+                return Err(self
+                    .text
+                    .refuse(span, format!("the column `{}` is too large: {what}", short(name))));
             }
             columns.push(match (level.unnest == Some(i), item.field.data_type()) {
                 (true, DataType::List(element)) => Arc::new(
-                    Field::new(name, element.data_type().clone(), true).with_metadata(element.metadata().clone()),
+                    Field::new(name, element.data_type().clone(), true)
+                        .with_metadata(element.metadata().clone()),
                 ),
                 _ => Arc::clone(&item.field),
             });
@@ -144,7 +179,10 @@ impl Queries<'_> {
         match factor {
             TableFactor::Table { name, alias, .. } => {
                 let written = single(name).ok_or_else(|| {
-                    self.text.refuse(name.span(), "this is not the name of a stream: a stream has a single name, without dots")
+                    self.text.refuse(
+                        name.span(),
+                        "this is not the name of a stream: a stream has a single name, without dots",
+                    )
                 })?;
                 let called = alias.as_ref().map_or_else(|| folded(&written), |a| folded(&a.name));
                 self.named(&written, called, ctes)
@@ -155,7 +193,9 @@ impl Queries<'_> {
                 let relation = Relation { alias, columns: chain.columns.clone(), hidden: 0 };
                 Ok((chain, relation))
             }
-            TableFactor::NestedJoin { table_with_joins, .. } => self.relation(&table_with_joins.relation, ctes),
+            TableFactor::NestedJoin { table_with_joins, .. } => {
+                self.relation(&table_with_joins.relation, ctes)
+            }
             other => Err(self.text.refuse(other.span(), "this kind of FROM is not supported")),
         }
     }
@@ -168,13 +208,20 @@ impl Queries<'_> {
             return Ok((chain.clone(), relation));
         }
         let stream = names::find(self.sources, &written.value, |s| s.name.as_str()).ok_or_else(|| {
-            let known = self.sources.iter().map(|s| s.name.as_str()).chain(ctes.iter().map(|(cte, _)| cte.as_str()));
-            let message = format!("stream `{}` does not exist{}", short(&written.value), hint(&written.value, known));
-            self.text.refuse(written.span, message)
+            let known =
+                self.sources.iter().map(|s| s.name.as_str()).chain(ctes.iter().map(|(cte, _)| cte.as_str()));
+            let message =
+                format!("stream `{}` does not exist{}", short(&written.value), hint(&written.value, known));
+            self.text.refuse_name(written, message)
         })?;
         let mut columns: Vec<FieldRef> = stream.schema.fields().iter().cloned().collect();
         columns.push(Arc::new(ingest_time()));
-        let chain = Chain { stream: stream.name.clone(), levels: Vec::new(), columns: Vec::new() };
+        let chain = Chain {
+            stream: stream.name.clone(),
+            levels: Vec::new(),
+            columns: Vec::new(),
+            places: Vec::new(),
+        };
         Ok((chain, Relation { alias, columns, hidden: 1 }))
     }
 
@@ -185,7 +232,11 @@ impl Queries<'_> {
             SelectItem::Wildcard(options) => return self.wildcard(options, item, level),
             SelectItem::QualifiedWildcard(SelectItemQualifiedWildcardKind::ObjectName(name), options) => {
                 if single(name).is_none_or(|name| !level.input.is_called(&name)) {
-                    let message = format!("FROM reads nothing called `{}`; it is called `{}`", short(&name.to_string()), level.input.alias);
+                    let message = format!(
+                        "FROM reads nothing called `{}`; it is called `{}`",
+                        short(&name.to_string()),
+                        level.input.alias
+                    );
                     return Err(self.text.refuse(name.span(), message));
                 }
                 return self.wildcard(options, item, level);
@@ -206,7 +257,9 @@ impl Queries<'_> {
             }
         }
         if name.len() > IDENTIFIER_BYTES_MAX {
-            let message = format!("a column without a name of its own is named by its expression, which is longer than {IDENTIFIER_BYTES_MAX} bytes here; give it a name with AS");
+            let message = format!(
+                "a column without a name of its own is named by its expression, which is longer than {IDENTIFIER_BYTES_MAX} bytes here; give it a name with AS"
+            );
             return Err(self.text.refuse_expr(expr, message));
         }
         let field = Arc::new(Field::clone(&planned.field).with_name(name));
@@ -222,7 +275,12 @@ impl Queries<'_> {
         Err(self.text.refuse_expr(expr, message))
     }
 
-    fn wildcard(&self, options: &WildcardAdditionalOptions, item: &SelectItem, level: &mut Level) -> Result<(), Refusal> {
+    fn wildcard(
+        &self,
+        options: &WildcardAdditionalOptions,
+        item: &SelectItem,
+        level: &mut Level,
+    ) -> Result<(), Refusal> {
         let refused = options.opt_ilike.is_some()
             || options.opt_replace.is_some()
             || options.opt_rename.is_some()

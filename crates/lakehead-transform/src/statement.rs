@@ -52,7 +52,8 @@ pub(crate) fn parse(sql: &str, is_preview: bool) -> Result<(Vec<Insert>, Text<'_
             statements.len()
         )));
     }
-    let inserts = statements.into_iter().map(|s| statement(s, is_preview, &text)).collect::<Result<_, _>>()?;
+    let inserts =
+        statements.into_iter().map(|s| statement(s, is_preview, &text)).collect::<Result<_, _>>()?;
     Ok((inserts, text))
 }
 
@@ -116,7 +117,7 @@ fn statement(statement: Statement, is_preview: bool, text: &Text<'_>) -> Result<
                     short(&verb)
                 )
             };
-            Err(text.refuse(text.first_word(&verb, other.span()), message))
+            Err(text.refuse(text.word_before(&verb, other.span()), message))
         }
     }
 }

@@ -3,7 +3,9 @@
 //! The parser's spans are those of the names and literals inside an expression. [`Text::of`] widens them to the parentheses,
 //! keywords and types around them, so that what is shown to a user can be read.
 
-use datafusion_sql::sqlparser::ast::{CastKind, Expr, Spanned};
+use std::ops::ControlFlow;
+
+use datafusion_sql::sqlparser::ast::{CastKind, Expr, Ident, Spanned, visit_expressions};
 use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::tokenizer::{Location, Span, Token, TokenWithSpan};
 
@@ -35,7 +37,23 @@ impl<'a> Text<'a> {
 
     /// A refusal of what stands at `span`.
     pub(crate) fn refuse(&self, span: Span, message: impl Into<String>) -> Refusal {
-        Refusal { message: message.into(), place: self.range(span).map(|range| self.place(range)) }
+        Refusal { message: message.into(), place: self.place_of(span) }
+    }
+
+    pub(crate) fn place_of(&self, span: Span) -> Option<Place> {
+        self.range(span).map(|range| self.place(self.balanced(range)))
+    }
+
+    /// A refusal of a name. The parser does not keep the place of every name.
+    pub(crate) fn refuse_name(&self, name: &Ident, message: impl Into<String>) -> Refusal {
+        let is_it = |t: &&TokenWithSpan| match &t.token {
+            Token::Word(word) => word.value == name.value,
+            Token::SingleQuotedString(text) => *text == name.value,
+            _ => false,
+        };
+        let known = Some(name.span).filter(|span| span.start.line > 0);
+        let span = known.or_else(|| self.tokens.iter().find(is_it).map(|t| t.span));
+        self.refuse(span.unwrap_or(name.span), message)
     }
 
     /// A refusal of an expression.
@@ -43,9 +61,14 @@ impl<'a> Text<'a> {
         Refusal { message: message.into(), place: self.of(expr).map(|range| self.place(range)) }
     }
 
-    /// A refusal of what stands at `location`, or at the end of the text.
+    /// A refusal of the token at `location`, or of the end of the text.
     pub(crate) fn refuse_at(&self, location: Option<Location>, message: impl Into<String>) -> Refusal {
+        let message = message.into();
         let token = location.and_then(|l| self.tokens.iter().position(|t| t.span.start >= l));
+        // The parser says what it found, but sometimes gives the place of what follows.
+        let found = message.rsplit_once("found: ").map(|(_, found)| found);
+        let is_found = |i: usize| Some(self.tokens[i].token.to_string().as_str()) == found;
+        let token = token.map(|i| if i > 0 && !is_found(i) && is_found(i - 1) { i - 1 } else { i });
         let place = match token {
             Some(token) => self.place((token, token)),
             None => {
@@ -54,7 +77,7 @@ impl<'a> Text<'a> {
                 Place { line: line as u64, column: column as u64, text: String::new() }
             }
         };
-        Refusal { message: message.into(), place: Some(place) }
+        Refusal { message, place: Some(place) }
     }
 
     /// A refusal of characters that make no token.
@@ -68,13 +91,19 @@ impl<'a> Text<'a> {
         }
     }
 
-    /// The first token of the statement at `statement` that is this word.
-    pub(crate) fn first_word(&self, word: &str, statement: Span) -> Span {
-        let is_it = |t: &&TokenWithSpan| {
-            t.span.start >= statement.start
-                && matches!(&t.token, Token::Word(w) if w.value.eq_ignore_ascii_case(word))
-        };
-        self.tokens.iter().find(is_it).map_or(statement, |t| t.span)
+    /// The first token from `from` on that is this word.
+    pub(crate) fn word_from(&self, word: &str, from: Span) -> Span {
+        let is_it = |t: &&TokenWithSpan| t.span.start >= from.start && is_word(t, word);
+        self.tokens.iter().find(is_it).map_or(from, |t| t.span)
+    }
+
+    /// The last token up to the beginning of `before` that is this word; if nothing is known of the place, the first.
+    pub(crate) fn word_before(&self, word: &str, before: Span) -> Span {
+        if before.start.line == 0 {
+            return self.word_from(word, before);
+        }
+        let is_it = |t: &&TokenWithSpan| t.span.start <= before.start && is_word(t, word);
+        self.tokens.iter().rev().find(is_it).map_or(before, |t| t.span)
     }
 
     /// The token in the midst of the most brackets, for a text that is nested too deep.
@@ -95,6 +124,13 @@ impl<'a> Text<'a> {
     pub(crate) fn keyword(&self, keyword: Keyword, from: Span) -> Span {
         let is_it = |t: &&TokenWithSpan| matches!(&t.token, Token::Word(w) if w.keyword == keyword);
         self.tokens.iter().filter(|t| t.span.start >= from.start).find(is_it).map_or(from, |t| t.span)
+    }
+
+    /// Where the expression is written, with the words and brackets around it.
+    pub(crate) fn span(&self, expr: &Expr) -> Span {
+        let whole =
+            |(first, last): Range| Span::new(self.tokens[first].span.start, self.tokens[last].span.end);
+        self.of(expr).map_or_else(Span::empty, whole)
     }
 
     /// How the expression is written.
@@ -131,16 +167,7 @@ impl<'a> Text<'a> {
     }
 
     fn of(&self, expr: &Expr) -> Option<Range> {
-        let range = match expr {
-            // Spans that the parser does not know are made of those inside.
-            Expr::Struct { values, .. } => {
-                let span = values.iter().map(Spanned::span).reduce(|a, b| a.union(&b))?;
-                let inside = self.range(span)?;
-                (self.left_to(inside.0, |t| is_keyword(t, &[Keyword::STRUCT])), inside.1)
-            }
-            Expr::Named { expr, .. } => self.range(expr.span())?,
-            other => self.range(other.span())?,
-        };
+        let range = self.range(span_of(expr))?;
         let range = self.with_own_words(expr, range);
         Some(self.balanced(range))
     }
@@ -149,19 +176,20 @@ impl<'a> Text<'a> {
     fn with_own_words(&self, expr: &Expr, (first, last): Range) -> Range {
         let (leftmost, rightmost) = (leftmost(expr), rightmost(expr));
         let first = match leftmost {
-            Expr::UnaryOp { .. } | Expr::Interval(_) | Expr::TypedString(_) | Expr::Nested(_) => {
-                first.saturating_sub(1)
-            }
-            Expr::Cast { kind: CastKind::Cast | CastKind::TryCast | CastKind::SafeCast, .. } => {
-                self.left_to(first, |t| is_keyword(t, &[Keyword::CAST, Keyword::TRY_CAST, Keyword::SAFE_CAST]))
-            }
+            Expr::UnaryOp { expr: inner, .. } => self.of(inner).map_or(first, |r| r.0).saturating_sub(1),
+            Expr::Struct { .. } => self.left_to(first, |t| is_keyword(t, &[Keyword::STRUCT])),
+            Expr::Interval(_) | Expr::TypedString(_) | Expr::Nested(_) => first.saturating_sub(1),
+            Expr::Cast { kind: CastKind::Cast | CastKind::TryCast | CastKind::SafeCast, .. } => self
+                .left_to(first, |t| is_keyword(t, &[Keyword::CAST, Keyword::TRY_CAST, Keyword::SAFE_CAST])),
             Expr::Extract { .. } => self.left_to(first, |t| is_keyword(t, &[Keyword::EXTRACT])),
             Expr::Trim { .. } => self.left_to(first, |t| is_keyword(t, &[Keyword::TRIM])),
             Expr::Position { .. }
             | Expr::Overlay { .. }
             | Expr::Substring { .. }
             | Expr::Ceil { .. }
-            | Expr::Floor { .. } => self.left_to(first, |t| matches!(t.token, Token::LParen)).saturating_sub(1),
+            | Expr::Floor { .. } => {
+                self.left_to(first, |t| matches!(t.token, Token::LParen)).saturating_sub(1)
+            }
             Expr::Array(array) => first.saturating_sub(1 + usize::from(array.named)),
             _ => first,
         };
@@ -202,9 +230,11 @@ impl<'a> Text<'a> {
         if colons == from {
             return from;
         }
+        // A word, and lengths or brackets right behind it.
         let mut end = colons + 1;
-        while let (Some(Token::LBracket), Some(Token::RBracket)) = (self.token(end + 1), self.token(end + 2)) {
-            end += 2;
+        while let Some(Token::LBracket | Token::LParen) = self.token(end + 1) {
+            let is_end = |t: &TokenWithSpan| matches!(t.token, Token::RBracket | Token::RParen);
+            end = self.right_to(end + 1, is_end);
         }
         end.min(self.tokens.len() - 1)
     }
@@ -262,8 +292,26 @@ fn is_call(keyword: Keyword) -> bool {
     )
 }
 
+fn is_word(token: &TokenWithSpan, word: &str) -> bool {
+    matches!(&token.token, Token::Word(w) if w.value.eq_ignore_ascii_case(word))
+}
+
 fn is_keyword(token: &TokenWithSpan, keywords: &[Keyword]) -> bool {
     matches!(&token.token, Token::Word(word) if keywords.contains(&word.keyword))
+}
+
+/// What the parser knows of an expression's place, or of the places of what is in it.
+fn span_of(expr: &Expr) -> Span {
+    let own = expr.span();
+    if own.start.line > 0 {
+        return own;
+    }
+    let mut all = Span::empty();
+    let _ = visit_expressions(expr, |e| {
+        all = all.union(&e.span());
+        ControlFlow::<()>::Continue(())
+    });
+    all
 }
 
 /// The expression whose words come first.

@@ -11,7 +11,10 @@ use crate::program::{EvaluationError, Failure};
 const BYTES_MAX: u64 = 64 << 20;
 
 /// The columns with the list at `list` in rows, and for each row the one it comes from.
-pub(crate) fn unnest(columns: &[ArrayRef], list: usize) -> Result<(Vec<ArrayRef>, UInt32Array), EvaluationError> {
+pub(crate) fn unnest(
+    columns: &[ArrayRef],
+    list: usize,
+) -> Result<(Vec<ArrayRef>, UInt32Array), EvaluationError> {
     let lists = columns.get(list).and_then(|c| c.as_list_opt::<i32>()).ok_or_else(|| EvaluationError {
         failure: Failure::Expression,
         message: "UNNEST needs a list".into(),
@@ -76,7 +79,8 @@ fn add_bytes(array: &ArrayRef, rows: &mut [u64]) {
             let mut elements = vec![0_u64; lists.values().len()];
             add_bytes(lists.values(), &mut elements);
             for (row, ends) in rows.iter_mut().zip(lists.value_offsets().windows(2)) {
-                let (from, to) = (usize::try_from(ends[0]).unwrap_or(0), usize::try_from(ends[1]).unwrap_or(0));
+                let (from, to) =
+                    (usize::try_from(ends[0]).unwrap_or(0), usize::try_from(ends[1]).unwrap_or(0));
                 *row += 4 + elements[from..to].iter().sum::<u64>();
             }
         }
