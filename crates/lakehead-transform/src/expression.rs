@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, FieldRef, TimeUnit};
+use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchemaRef, DataFusionError, plan_err};
 use datafusion_expr::expr::ScalarFunction;
@@ -114,6 +114,7 @@ impl Expressions<'_> {
             Expr::ScalarFunction(access) => last_field(access).unwrap_or_default(),
             _ => String::new(),
         };
+        let is_text = matches!(&expr, Expr::Cast(cast) if !is_json(&cast.field));
         let info = SimplifyContext::builder().with_schema(Arc::clone(schema)).build();
         let simplifier = ExprSimplifier::new(info);
         let expr = simplifier.coerce(seconds(expr, schema)?, schema)?;
@@ -122,7 +123,11 @@ impl Expressions<'_> {
         check_listed(&expr)?;
         // What cannot be executed is refused here, where the place is known.
         Executable::new(schema).expression(expr.clone())?;
-        let (_, field) = expr.to_field(schema.as_ref())?;
+        let (_, mut field) = expr.to_field(schema.as_ref())?;
+        if is_text && is_json(&field) {
+            // `json::VARCHAR` changes nothing but what the column is taken for.
+            field = Arc::new(Field::new(field.name(), field.data_type().clone(), field.is_nullable()));
+        }
         Ok(Planned { expr, field, name })
     }
 

@@ -124,7 +124,7 @@ impl Resolver<'_> {
             Some(index) => self.path(index, names[..1].iter(), rest),
             None if rest.is_empty() => Err(self.relation.unknown(first, self.text)),
             None => {
-                let known = self.relation.visible().chain([self.relation.alias.as_str()]);
+                let known = [self.relation.alias.as_str()].into_iter().chain(self.relation.visible());
                 let message = format!(
                     "`{}` is neither a column nor what FROM reads{}",
                     short(&first.value),

@@ -13,7 +13,7 @@ use crate::suggest::short;
 use crate::text::Text;
 
 /// Tokens of a whole text, without white space.
-const TOKENS_MAX: usize = 20_000;
+const TOKENS_MAX: usize = 40_000;
 /// Nesting that the parser follows (parentheses, subqueries).
 const PARSER_DEPTH_MAX: usize = 64;
 /// Statements of a pipeline.

@@ -2,6 +2,7 @@ mod data_types;
 mod everything;
 mod expressions;
 mod ingest_time;
+mod refusals;
 mod unnest;
 
 use std::sync::Arc;
