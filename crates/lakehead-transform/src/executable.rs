@@ -12,7 +12,6 @@ use datafusion_optimizer::optimizer::{Optimizer, OptimizerContext};
 use datafusion_physical_expr::expressions::BinaryExpr as PhysicalBinary;
 use datafusion_physical_expr::{PhysicalExpr, create_physical_expr};
 
-use crate::concat::concat;
 use crate::program::Column;
 
 /// Makes expressions over the columns of a schema executable.
@@ -32,11 +31,7 @@ impl<'a> Executable<'a> {
 
     /// One projection, or more: what several of the expressions have in common is computed once, before them.
     pub(crate) fn projections(&self, exprs: Vec<Expr>) -> Result<Vec<Vec<Column>>> {
-        let input = LogicalPlan::EmptyRelation(EmptyRelation {
-            produce_one_row: false,
-            schema: Arc::clone(self.schema),
-        });
-        let plan = LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?);
+        let plan = projection(exprs, self.schema)?;
         let rules = Optimizer::with_rules(vec![Arc::new(CommonSubexprEliminate::new())]);
         let plan = rules.optimize(plan, &OptimizerContext::new().with_max_passes(1), |_, _| {})?;
         let mut steps = Vec::new();
@@ -64,12 +59,16 @@ impl<'a> Executable<'a> {
     }
 }
 
-/// Replaces operators that wrap around or grow without bound.
+/// Expressions over the columns of a schema, as a plan.
+pub(crate) fn projection(exprs: Vec<Expr>, schema: &DFSchemaRef) -> Result<LogicalPlan> {
+    let input =
+        LogicalPlan::EmptyRelation(EmptyRelation { produce_one_row: false, schema: Arc::clone(schema) });
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(input))?))
+}
+
+/// Replaces operators that wrap around.
 fn checked(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
-            Ok(Transformed::yes(concat().call(vec![*left, *right])))
-        }
         Expr::Negative(inner) => {
             let data_type = inner.get_type(schema)?;
             if !data_type.is_integer() {

@@ -10,15 +10,15 @@ use datafusion_common::{DFSchemaRef, DataFusionError, plan_err};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::planner::ContextProvider;
 use datafusion_expr::simplify::SimplifyContext;
-use datafusion_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator};
+use datafusion_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{self, Function, Visit, Visitor};
 
 use crate::Refusal;
-use crate::context::Context;
 use crate::data_type::{is_json, sql_name};
-use crate::executable::Executable;
+use crate::executable::{Executable, projection};
+use crate::functions;
 use crate::grammar::folded;
 use crate::json_text::{check_json, json_text};
 use crate::names::Names;
@@ -41,7 +41,7 @@ pub(crate) struct Planned {
 }
 
 pub(crate) struct Expressions<'a> {
-    pub(crate) names: &'a Names<'a>,
+    pub(crate) names: &'a Names,
     pub(crate) text: &'a Text<'a>,
 }
 
@@ -101,9 +101,8 @@ impl Expressions<'_> {
     }
 
     fn try_plan(&self, sql: &ast::Expr, schema: &DFSchemaRef) -> Result<Planned, DataFusionError> {
-        let context = Context { names: self.names };
         let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::new() };
-        let expr = SqlToRel::new_with_options(&context, options).sql_to_expr(
+        let expr = SqlToRel::new_with_options(self.names, options).sql_to_expr(
             sql.clone(),
             schema,
             &mut PlannerContext::new(),
@@ -117,9 +116,12 @@ impl Expressions<'_> {
         let is_text = matches!(&expr, Expr::Cast(cast) if !is_json(&cast.field));
         let info = SimplifyContext::builder().with_schema(Arc::clone(schema)).build();
         let simplifier = ExprSimplifier::new(info);
-        let expr = simplifier.coerce(seconds(expr, schema)?, schema)?;
-        let expr = checked_constants(strict_casts(expr, schema)?, &simplifier)?;
-        let expr = simplifier.simplify(expr)?;
+        let expr = strict_casts(seconds(expr, schema)?, schema)?;
+        let expr = through(expr, schema, functions::prepare)?;
+        let expr = simplifier.coerce(expr, schema)?;
+        let expr = through(expr, schema, functions::guard)?;
+        let expr = simplifier.simplify(checked_constants(expr, &simplifier)?)?;
+        let expr = through(expr, schema, functions::guard)?;
         check_listed(&expr)?;
         // What cannot be executed is refused here, where the place is known.
         Executable::new(schema).expression(expr.clone())?;
@@ -172,6 +174,21 @@ impl Expressions<'_> {
             _ => plain(&error),
         };
         self.text.refuse_expr(sql, message)
+    }
+}
+
+/// Applies what rewrites plans to an expression.
+fn through(
+    expr: Expr,
+    schema: &DFSchemaRef,
+    rewrite: impl Fn(LogicalPlan) -> Result<LogicalPlan, DataFusionError>,
+) -> Result<Expr, DataFusionError> {
+    match rewrite(projection(vec![expr], schema)?)? {
+        LogicalPlan::Projection(mut projection) => match projection.expr.pop() {
+            Some(expr) => Ok(expr.unalias()),
+            None => plan_err!("the expression is gone"),
+        },
+        other => plan_err!("{} is not supported", other.display()),
     }
 }
 

@@ -19,6 +19,10 @@ pub(crate) fn json_text() -> Arc<ScalarUDF> {
     Arc::clone(&JSON_TEXT)
 }
 
+pub(crate) fn is_it(function: &ScalarUDF) -> bool {
+    function.inner().is::<JsonText>()
+}
+
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct JsonText {
     signature: Signature,

@@ -11,12 +11,11 @@
 //! alone. Nothing a user writes can reach files, tables or functions that are not listed here, nor exhaust the stack:
 //! tokens, nesting and expression depth are limited before planning, and planning runs on a thread with a large stack.
 
-mod concat;
-mod context;
 mod data_type;
 mod dialect;
 mod executable;
 mod expression;
+mod functions;
 mod grammar;
 mod json_text;
 mod names;

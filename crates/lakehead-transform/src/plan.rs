@@ -11,8 +11,9 @@ use datafusion_expr::Expr;
 use datafusion_expr::utils::conjunction;
 
 use crate::data_type::stored;
-use crate::executable::{Executable, can_fail};
+use crate::executable::{Executable, can_fail, projection};
 use crate::expression::Expressions;
+use crate::functions;
 use crate::grammar::Grammar;
 use crate::names::{self, Names};
 use crate::program::{Program, Step, StepSummary};
@@ -32,22 +33,24 @@ pub(crate) fn compile(
     sources: &[Source],
     sinks: Option<&[String]>,
 ) -> Result<Vec<Statement>, Refusal> {
-    let functions = Names::new(sources);
+    let registered = Names::new();
     let is_function = |name: &str| {
         use datafusion_expr::planner::ContextProvider;
-        functions.get_function_meta(name).is_some()
+        registered.get_function_meta(name).is_some()
     };
     let mut grammar = Grammar::new(text, &is_function);
     for insert in inserts {
         grammar.query(&insert.query)?;
     }
-    let expressions = Expressions { names: &functions, text };
+    let expressions = Expressions { names: &registered, text };
     let queries = Queries { sources, text, expressions: &expressions };
     let mut statements: Vec<Statement> = Vec::with_capacity(inserts.len());
     for insert in inserts {
         let sink = sink(insert, text, sinks)?;
+        let planning = functions::begin_planning();
         let chain = queries.plan(&insert.query)?;
         let statement = statement(&chain, sink, text)?;
+        planning.exceeded().map_or(Ok(()), |limit| Err(Refusal::new(limit.to_string())))?;
         same_columns(&statements, &statement).map_err(|message| match &insert.sink {
             Some(name) => text.refuse(name.span, message),
             None => Refusal::new(message),
@@ -123,8 +126,21 @@ fn statement(chain: &Chain, sink: String, text: &Text<'_>) -> Result<Statement, 
         sink,
         reads_ingest_time: wanted.contains(&own),
         projection: wanted.into_iter().filter(|i| *i < own).collect(),
-        program: Program::new(steps, summary, output),
+        program: Program::new(steps, summary, output, largest_constant(&stages)?),
     })
+}
+
+/// In bytes; every row of a batch may get it.
+fn largest_constant(stages: &[Stage<'_>]) -> Result<u64, Refusal> {
+    let mut largest = 0;
+    for stage in stages {
+        let schema = stage.level.input.schema(None)?;
+        let items = stage.kept_items().map(|item| &item.expr);
+        for expr in stage.conditions.iter().chain(items) {
+            largest = largest.max(functions::largest_constant(&projection(vec![expr.clone()], &schema)?)?);
+        }
+    }
+    Ok(largest)
 }
 
 /// A level on its way to steps.

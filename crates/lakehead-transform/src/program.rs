@@ -11,6 +11,7 @@ use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
 use lakehead_model::Timestamp;
 
+use crate::functions;
 use crate::refusal::plain;
 use crate::suggest::short;
 use crate::unnest::unnest;
@@ -51,6 +52,8 @@ pub struct Program {
     steps: Vec<Step>,
     summary: Vec<StepSummary>,
     output: SchemaRef,
+    /// In bytes.
+    largest_constant: u64,
 }
 
 /// What a run made of a batch.
@@ -89,11 +92,10 @@ impl std::error::Error for EvaluationError {}
 
 impl From<DataFusionError> for EvaluationError {
     fn from(e: DataFusionError) -> Self {
-        let failure = match e.find_root() {
-            DataFusionError::ResourcesExhausted(_) => Failure::Limit,
-            _ => Failure::Expression,
-        };
-        EvaluationError { failure, message: plain(&e) }
+        match functions::limit_of(&e) {
+            Some(limit) => EvaluationError { failure: Failure::Limit, message: limit.to_string() },
+            None => EvaluationError { failure: Failure::Expression, message: plain(&e) },
+        }
     }
 }
 
@@ -112,8 +114,13 @@ impl EvaluationError {
 }
 
 impl Program {
-    pub(crate) fn new(steps: Vec<Step>, summary: Vec<StepSummary>, output: SchemaRef) -> Self {
-        Program { steps, summary, output }
+    pub(crate) fn new(
+        steps: Vec<Step>,
+        summary: Vec<StepSummary>,
+        output: SchemaRef,
+        largest_constant: u64,
+    ) -> Self {
+        Program { steps, summary, output, largest_constant }
     }
 
     /// The columns that [`Program::run`] makes: no views, no dictionaries, names unique without case.
@@ -131,7 +138,9 @@ impl Program {
     ///
     /// # Errors
     /// If an expression fails for a row of the batch. Nothing is kept from one call to the next.
-    pub fn run(&self, batch: &RecordBatch, _now: Timestamp) -> Result<Output, EvaluationError> {
+    pub fn run(&self, batch: &RecordBatch, now: Timestamp) -> Result<Output, EvaluationError> {
+        let _run = functions::begin(now);
+        functions::check_constants(self.largest_constant, batch.num_rows())?;
         // Which row of the input each row comes from; only where a row can become several.
         let makes_rows = self.steps.iter().any(|step| matches!(step, Step::Unnest { .. }));
         let rows = u32::try_from(batch.num_rows()).map_err(|_| too_many_rows())?;

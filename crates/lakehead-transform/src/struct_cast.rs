@@ -26,6 +26,10 @@ pub(crate) fn cast_struct(from: &DataType, to: &DataType) -> Result<Option<Arc<S
     Ok(Some(Arc::new(ScalarUDF::from(CastStruct { signature, to: to.clone() }))))
 }
 
+pub(crate) fn is_it(function: &ScalarUDF) -> bool {
+    function.inner().is::<CastStruct>()
+}
+
 fn has_structs(from: &DataType, to: &DataType) -> bool {
     match (from, to) {
         (DataType::Struct(_), DataType::Struct(_)) => true,

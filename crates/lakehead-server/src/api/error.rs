@@ -12,6 +12,7 @@
 //! | 1009 | 503 | the server cannot do it now |
 //! | 1010 | 400 | another system's to do |
 //! | 1011 | 404 | no such token |
+//! | 1012 | 412 | the pipeline has another version than the request expects |
 //! | 100 | 403 | a good token without the permission |
 //! | 7000, 10405 | 404, 405 | no such path, not with this method |
 //! | 10408 | 408 | the body arrived too slowly |
@@ -100,6 +101,8 @@ impl From<control::Error> for ApiError {
             Error::NotHere(_) => (StatusCode::BAD_REQUEST, 1010),
             Error::NotEmpty(_) => (StatusCode::CONFLICT, 10008),
             Error::Sql(_) => (StatusCode::BAD_REQUEST, 1004),
+            // Not 409, which the SDKs repeat.
+            Error::Outdated { .. } => (StatusCode::PRECONDITION_FAILED, 1012),
             Error::Conflict => (StatusCode::SERVICE_UNAVAILABLE, 1009),
             Error::Unavailable(why) => {
                 tracing::error!(why, "a management request failed");

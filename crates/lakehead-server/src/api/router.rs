@@ -47,7 +47,15 @@ pub(super) fn in_account() -> Vec<Route> {
             .post(pipelines::create, op("Create a pipeline", One("Pipeline")).body("PipelineCreate")),
         below("/pipelines/v1/pipelines/{id}")
             .get(pipelines::read, op("Get a pipeline with what it reads and writes", One("PipelineDetails")))
+            .patch(
+                pipelines::patch,
+                op("Change the SQL of a pipeline in place", One("PipelineDetails")).body("PipelinePatch"),
+            )
             .delete(pipelines::delete, op("Delete a pipeline", Nothing)),
+        below("/pipelines/v1/pipelines/{id}/versions").get(
+            pipelines::versions,
+            op("List the versions of a pipeline's SQL, newest first", Page("PipelineVersion")),
+        ),
         below("/pipelines/v1/validate_sql").post(
             pipelines::validate_sql,
             op("Check SQL without making anything", One("Validation")).body("Sql"),

@@ -186,6 +186,19 @@ fn pipelines() -> Value {
         json!({ "id": id(), "name": text(), "type": one_of(&["stream", "sink"]), "version": count() });
     let mut details = pipeline.clone();
     details["tables"] = list(answer(table.clone(), json!({ "latest": count(), "href": text() })));
+    details["version"] = count();
+    details["running_version"] = or_null(count());
+    let span = answer(
+        json!({ "stream_id": id(), "stream": or_null(text()), "from": count(), "until": or_null(count()) }),
+        none(),
+    );
+    let version = json!({
+        "version": count(), "sql": text(), "created_at": time(), "state": one_of(&["waiting", "running", "past"]),
+        "spans": list(span),
+    });
+    let patch = json!({
+        "sql": or_null(text()), "rollback_to_version": or_null(count()), "expected_version": or_null(count()),
+    });
     let counters = answer(
         json!({ "accepted": count(), "delivered": count(), "filtered": count(), "dead_lettered": count() }),
         none(),
@@ -204,6 +217,8 @@ fn pipelines() -> Value {
         "Pipeline": answer(pipeline, json!({ "failure_reason": text() })),
         "PipelineDetails": answer(details, json!({ "failure_reason": text(), "counters": counters })),
         "PipelineCreate": request(json!({ "name": text(), "sql": text() }), none()),
+        "PipelinePatch": request(none(), patch),
+        "PipelineVersion": answer(version, none()),
         "Sql": request(json!({ "sql": text() }), none()),
         "Validation": answer(json!({
             "tables": { "type": "object", "additionalProperties": answer(table, none()) },

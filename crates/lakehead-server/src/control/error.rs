@@ -51,6 +51,9 @@ pub enum Error {
         /// The name as it is taken.
         name: String,
     },
+    /// The pipeline has another version than the caller has seen.
+    #[expect(missing_docs, reason = "said above")]
+    Outdated { expected: u64, current: u64 },
     /// The account has as many as it may.
     TooMany {
         /// Of what kind.
@@ -81,6 +84,10 @@ impl fmt::Display for Error {
             Error::TooMany { kind, max } => {
                 write!(f, "the account has {max} {kind}s, which is the limit; delete one first")
             }
+            Error::Outdated { expected, current } => write!(
+                f,
+                "expected_version: is {expected}, but the pipeline is at version {current}; look at what has changed, then edit that"
+            ),
             Error::InUse(text) | Error::NotHere(text) => f.write_str(text),
             Error::NotEmpty(bucket) => write!(f, "bucket {bucket:?} holds objects; delete them first"),
             Error::Sql(refusal) => refusal.fmt(f),

@@ -14,6 +14,7 @@
 pub mod buckets;
 mod catalogs;
 mod cors;
+mod edits;
 mod error;
 mod legacy;
 mod listing;
@@ -37,6 +38,7 @@ use parking_lot::{Mutex, MutexGuard};
 
 pub use buckets::{BucketStore, LocalBuckets, NewBucket, Object, Usage};
 pub use catalogs::{CatalogView, MaintenancePatch};
+pub use edits::{Edit, SpanView, VersionState, VersionView};
 pub use error::{Error, Kind};
 pub use legacy::LegacySettings;
 pub use listing::ObjectEntry;

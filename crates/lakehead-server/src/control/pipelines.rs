@@ -1,4 +1,4 @@
-//! Pipelines: SQL over streams and sinks that exist. They cannot be changed once made.
+//! Pipelines: SQL over streams and sinks that exist.
 
 use std::sync::Arc;
 
@@ -94,7 +94,7 @@ impl Control {
         Ok(())
     }
 
-    fn view(&self, catalog: &Catalog, pipeline: &Arc<Pipeline>) -> PipelineView {
+    pub(super) fn view(&self, catalog: &Catalog, pipeline: &Arc<Pipeline>) -> PipelineView {
         let latest = |t: &TableRef| match t.table {
             Table::Stream(id) => catalog.streams.get(&id).map_or(t.version, |s| s.version),
             Table::Sink(id) => catalog.sinks.get(&id).map_or(t.version, |s| s.version),
@@ -110,7 +110,11 @@ impl Control {
         }
     }
 
-    fn check_sql(&self, catalog: &Catalog, sql: &str) -> Result<(Vec<StatementRef>, Vec<TableRef>), Error> {
+    pub(super) fn check_sql(
+        &self,
+        catalog: &Catalog,
+        sql: &str,
+    ) -> Result<(Vec<StatementRef>, Vec<TableRef>), Error> {
         if sql.trim().is_empty() {
             return Err(invalid("sql", "is empty; `INSERT INTO sink SELECT … FROM stream` is needed"));
         }
@@ -133,7 +137,7 @@ impl Control {
     }
 }
 
-fn find(catalog: &Catalog, id: &str) -> Result<Arc<Pipeline>, Error> {
+pub(super) fn find(catalog: &Catalog, id: &str) -> Result<Arc<Pipeline>, Error> {
     let id: PipelineId = parse_id(Kind::Pipeline, id)?;
     catalog.pipelines.get(&id).cloned().ok_or(Error::Missing(Kind::Pipeline))
 }

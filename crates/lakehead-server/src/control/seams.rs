@@ -61,6 +61,8 @@ pub struct PipelineStatus {
     pub failure_reason: Option<String>,
     /// What it has done; `None` while unknown.
     pub counters: Option<Counters>,
+    /// The version of its SQL that runs; `None` before it has started.
+    pub running_version: Option<u64>,
 }
 
 /// In a word.

@@ -31,7 +31,7 @@ impl Check<'_> {
                     fault(format!("{value} is not among {argument}"));
                 }
                 "const" if argument != value => fault(format!("{value} is not {argument}")),
-                "minimum" if value.as_f64() < argument.as_f64() => {
+                "minimum" if value.as_f64().is_some_and(|value| Some(value) < argument.as_f64()) => {
                     fault(format!("{value} is below {argument}"))
                 }
                 "maxItems" if value.as_array().map(|a| a.len() as u64) > argument.as_u64() => {

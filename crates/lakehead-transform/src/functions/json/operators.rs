@@ -1,0 +1,194 @@
+//! `->`, `->>` and `?`, and what becomes of a value taken from JSON where SQL wants a number, a text or a boolean.
+//!
+//! `json_get` gives JSON text, marked as JSON. Around it stands often what says which kind of value is meant: a cast, a
+//! comparison, a text function. [`prepare`] puts the function there that reads that kind. It runs before types are coerced,
+//! because coercion would see nothing but text.
+
+use std::sync::Arc;
+
+use arrow::datatypes::DataType;
+use datafusion_common::tree_node::Transformed;
+use datafusion_common::{DFSchema, Result, ScalarValue};
+use datafusion_expr::expr::{Between, InList, Like, ScalarFunction};
+use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
+use datafusion_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF, TryCast};
+use datafusion_sql::sqlparser::ast::BinaryOperator;
+
+use super::{JsonFunction, Make};
+use crate::functions::rewrite::each_expression;
+
+/// Plans the operators of JSON.
+#[derive(Debug)]
+pub(crate) struct JsonPlanner;
+
+impl ExprPlanner for JsonPlanner {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, _: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+        let function = match expr.op {
+            BinaryOperator::Arrow => JsonFunction::new("json_get", Make::Json, Some("->")),
+            BinaryOperator::LongArrow => JsonFunction::new("json_as_text", Make::Text, Some("->>")),
+            BinaryOperator::Question => JsonFunction::new("json_contains", Make::Contains, Some("?")),
+            _ => return Ok(PlannerResult::Original(expr)),
+        };
+        Ok(PlannerResult::Planned(call(function.udf(), vec![expr.left, expr.right])))
+    }
+}
+
+/// Gives values taken from JSON the kind that the expression around them means, and makes one walk of a chain of operators.
+pub(crate) fn prepare(plan: LogicalPlan) -> Result<LogicalPlan> {
+    each_expression(plan, |expr, schema| {
+        Ok(match expr {
+            Expr::Cast(Cast { expr, field }) if is_json_get(&expr) => {
+                let expr = Box::new(cast_source(*expr, field.data_type(), false));
+                Transformed::yes(Expr::Cast(Cast { expr, field }))
+            }
+            Expr::TryCast(TryCast { expr, field }) if is_json_get(&expr) => {
+                let expr = Box::new(cast_source(*expr, field.data_type(), true));
+                Transformed::yes(Expr::TryCast(TryCast { expr, field }))
+            }
+            Expr::BinaryExpr(binary) => binary_operands(binary, schema)?,
+            Expr::InList(InList { expr, list, negated }) if is_json_get(&expr) => {
+                let expr = match list.first() {
+                    Some(first) => Box::new(comparable(*expr, first, schema)?),
+                    None => expr,
+                };
+                Transformed::yes(Expr::InList(InList { expr, list, negated }))
+            }
+            Expr::Between(Between { expr, negated, low, high }) if is_json_get(&expr) => {
+                let expr = Box::new(comparable(*expr, &low, schema)?);
+                Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
+            }
+            Expr::Like(like) if is_json_get(&like.expr) => Transformed::yes(Expr::Like(text_of(like))),
+            Expr::SimilarTo(like) if is_json_get(&like.expr) => {
+                Transformed::yes(Expr::SimilarTo(text_of(like)))
+            }
+            Expr::ScalarFunction(function) => arguments(function),
+            other => Transformed::no(other),
+        })
+    })
+}
+
+fn call(function: Arc<ScalarUDF>, args: Vec<Expr>) -> Expr {
+    Expr::ScalarFunction(ScalarFunction::new_udf(function, args))
+}
+
+fn json_function(function: &ScalarFunction) -> Option<&JsonFunction> {
+    function.func.inner().downcast_ref::<JsonFunction>()
+}
+
+fn is_json_get(expr: &Expr) -> bool {
+    matches!(expr, Expr::ScalarFunction(f) if json_function(f).is_some_and(|j| j.make == Make::Json))
+}
+
+/// The same place, read in another way.
+fn read_as(expr: Expr, name: &'static str, make: Make) -> Expr {
+    match expr {
+        Expr::ScalarFunction(function) => call(JsonFunction::new(name, make, None).udf(), function.args),
+        other => other,
+    }
+}
+
+fn as_text(expr: Expr) -> Expr {
+    if is_json_get(&expr) { read_as(expr, "json_as_text", Make::Text) } else { expr }
+}
+
+fn text_of(like: Like) -> Like {
+    Like { expr: Box::new(as_text(*like.expr)), ..like }
+}
+
+/// What a cast to `wanted` casts.
+fn cast_source(expr: Expr, wanted: &DataType, lenient: bool) -> Expr {
+    match wanted {
+        DataType::Boolean => read_as(expr, "json_cast_bool", Make::CastBool { lenient }),
+        DataType::Float16 | DataType::Float32 | DataType::Float64 => {
+            read_as(expr, "json_cast_float", Make::CastFloat { lenient })
+        }
+        // Above what an Int64 holds there are numbers that fit.
+        DataType::UInt64 => as_text(expr),
+        integer if integer.is_integer() => read_as(expr, "json_cast_int", Make::CastInt { lenient }),
+        _ => as_text(expr),
+    }
+}
+
+/// Comparisons and arithmetic.
+fn valued(op: Operator) -> bool {
+    op.supports_propagation() || op.is_numerical_operators()
+}
+
+fn binary_operands(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let BinaryExpr { left, op, right } = binary;
+    let (of_left, of_right) = (is_json_get(&left), is_json_get(&right));
+    if !of_left && !of_right {
+        return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
+    }
+    let textual = matches!(
+        op,
+        Operator::StringConcat
+            | Operator::RegexMatch
+            | Operator::RegexIMatch
+            | Operator::RegexNotMatch
+            | Operator::RegexNotIMatch
+            | Operator::LikeMatch
+            | Operator::ILikeMatch
+            | Operator::NotLikeMatch
+            | Operator::NotILikeMatch
+    );
+    let (left, right) = match (of_left, of_right) {
+        (_, _) if textual => (Box::new(as_text(*left)), Box::new(as_text(*right))),
+        (true, false) if valued(op) => (Box::new(comparable(*left, &right, schema)?), right),
+        (false, true) if valued(op) => {
+            let right = comparable(*right, &left, schema)?;
+            (left, Box::new(right))
+        }
+        _ => (left, right),
+    };
+    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+}
+
+/// `json_get` as the kind of value that `other` is; NULL where it has another kind.
+fn comparable(expr: Expr, other: &Expr, schema: &DFSchema) -> Result<Expr> {
+    /// Up to here a DOUBLE holds every integer, and so tells `5` from `5.5` and still every integer from every other.
+    const EXACT: u64 = 1 << 53;
+    let small = |value: &ScalarValue| {
+        matches!(value, ScalarValue::Int64(Some(v)) if v.unsigned_abs() < EXACT)
+            || matches!(value, ScalarValue::Int8(_) | ScalarValue::Int16(_) | ScalarValue::Int32(_))
+    };
+    Ok(match other.get_type(schema)? {
+        DataType::Boolean => read_as(expr, "json_cast_bool", Make::CastBool { lenient: true }),
+        integer if integer.is_integer() => match other {
+            Expr::Literal(value, _) if small(value) => {
+                read_as(expr, "json_cast_float", Make::CastFloat { lenient: true })
+            }
+            _ => read_as(expr, "json_cast_int", Make::CastInt { lenient: true }),
+        },
+        number if number.is_numeric() => read_as(expr, "json_cast_float", Make::CastFloat { lenient: true }),
+        _ => as_text(expr),
+    })
+}
+
+/// Functions that hand their arguments on as they are: JSON stays JSON.
+fn keeps_json(name: &str) -> bool {
+    matches!(
+        name,
+        "coalesce" | "nvl" | "nvl2" | "nullif" | "struct" | "named_struct" | "make_array" | "arrow_typeof"
+    ) || name.starts_with("array_")
+        || name.starts_with("extract_json")
+}
+
+fn arguments(function: ScalarFunction) -> Transformed<Expr> {
+    let ScalarFunction { func, mut args } = function;
+    if !args.iter().any(is_json_get) || keeps_json(func.name()) {
+        return Transformed::no(call(func, args));
+    }
+    if func.inner().downcast_ref::<JsonFunction>().is_none() {
+        return Transformed::yes(call(func, args.into_iter().map(as_text).collect()));
+    }
+    // A walk from where another one ends. A part of a path is a value: its quotes would be part of the key.
+    let rest = args.split_off(1).into_iter().map(as_text);
+    let args = match args.remove(0) {
+        Expr::ScalarFunction(inner) if json_function(&inner).is_some_and(|j| j.make == Make::Json) => {
+            inner.args.into_iter().chain(rest).collect()
+        }
+        other => std::iter::once(other).chain(rest).collect(),
+    };
+    Transformed::yes(call(func, args))
+}
