@@ -8,13 +8,13 @@ use lakehead_log::LocalLog;
 use lakehead_meta::{Identity, Store};
 use lakehead_model::resource::{Sink, Stream};
 use lakehead_model::{Clock, PipelineId, Random, StreamId};
-use lakehead_transform::{Refusal, Source};
+use lakehead_transform::{Refusal, Source, StepSummary};
 
 use crate::access::Access;
 use crate::api::{self, Api};
 use crate::control::{
     BucketStore, Control, Error, LocalBuckets, Object, ObjectEntry, Parts, SqlCompiler, SqlPlace, SqlRefusal,
-    StatementRef, Usage,
+    StatementRef, StepRef, Usage,
 };
 use crate::preview::Previews;
 use crate::runtime::Statuses;
@@ -67,9 +67,10 @@ impl SqlCompiler for Sql {
         let sinks: Vec<_> = sinks.iter().map(|s| s.name.clone()).collect();
         let _turn = self.planning.enter();
         let statements = lakehead_transform::compile(sql, &sources, &sinks).map_err(refusal)?;
+        let step = |step: &StepSummary| StepRef { kind: step.kind, description: step.description.clone() };
         let described = statements.into_iter().map(|statement| StatementRef {
             columns: Arc::clone(statement.program.output_schema()),
-            steps: Vec::new(),
+            steps: statement.program.steps().iter().map(step).collect(),
             stream: statement.stream,
             sink: statement.sink,
         });

@@ -72,9 +72,11 @@ impl fmt::Display for SqlRefusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)?;
         let Some(SqlPlace { line, column, text }) = &self.place else { return Ok(()) };
-        let text: String = text.chars().take(TEXT_CHARS_MAX).collect();
-        if !text.trim().is_empty() && !self.message.contains(text.trim()) {
-            write!(f, ", at `{}`", text.trim())?;
+        let named = self.message.contains(text.trim());
+        let text: Vec<&str> = text.split_whitespace().collect();
+        let text: String = text.join(" ").chars().take(TEXT_CHARS_MAX).collect();
+        if !named && !text.is_empty() {
+            write!(f, ", at `{text}`")?;
         }
         write!(f, " (line {line}, column {column})")
     }

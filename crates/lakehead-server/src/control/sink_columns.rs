@@ -3,6 +3,7 @@
 
 use arrow::datatypes::{Field, Schema};
 use lakehead_decode::arrow_schema;
+use lakehead_model::Invalid;
 use lakehead_model::resource::Sink;
 use serde_json::Value;
 
@@ -15,8 +16,8 @@ use crate::columns::{is_same_type, type_in_words};
 /// A refusal that names the column, what it is and what it would have to be.
 pub(super) fn check(columns: &Schema, sink: &Sink) -> Result<(), SqlRefusal> {
     let name = &sink.name;
-    lakehead_sink::check_columns(columns, &sink.format).map_err(|invalid| {
-        SqlRefusal::new(format!("column {invalid}; sink {name:?} cannot take it, CAST it to another type"))
+    lakehead_sink::check_columns(columns, &sink.format).map_err(|Invalid { field, reason }| {
+        SqlRefusal::new(format!("column {field:?} of sink {name:?} {reason}; CAST it to another type"))
     })?;
     let Some(wanted) = own_columns(sink)? else { return Ok(()) };
     for column in columns.fields() {

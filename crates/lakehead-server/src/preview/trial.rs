@@ -7,7 +7,7 @@ use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
 use lakehead_decode::{Decoder, Reject};
 use lakehead_log::Frame;
 use lakehead_model::resource::{JsonFormat, SinkFormat, Stream};
-use lakehead_model::{Position, Timestamp};
+use lakehead_model::{Invalid, Position, Timestamp};
 use lakehead_transform::{INGEST_TIME, Program, Statement};
 
 use super::{Budget, Halt};
@@ -57,8 +57,11 @@ impl Trial {
         row_bytes_max: usize,
     ) -> Result<Self, SqlRefusal> {
         let columns = Arc::clone(statement.program.output_schema());
-        lakehead_sink::check_columns(&columns, &SinkFormat::Json(JsonFormat::default()))
-            .map_err(|invalid| SqlRefusal::new(format!("column {invalid}; CAST it to another type")))?;
+        lakehead_sink::check_columns(&columns, &SinkFormat::Json(JsonFormat::default())).map_err(
+            |Invalid { field, reason }| {
+                SqlRefusal::new(format!("column {field:?} {reason}; CAST it to another type"))
+            },
+        )?;
         Ok(Trial {
             decoder: Decoder::new(stream.schema.as_ref(), &statement.projection),
             program: statement.program,

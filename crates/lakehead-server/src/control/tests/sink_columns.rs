@@ -1,6 +1,8 @@
+use arrow::datatypes::{DataType, Field, Schema as ArrowSchema, TimeUnit};
 use lakehead_model::resource::{JsonFormat, SinkFormat, Stream};
 use serde_json::{Value, json};
 
+use super::super::sink_columns::check;
 use super::{Error, NewSink, NewStream, World, new_sink, world};
 
 impl World {
@@ -124,4 +126,16 @@ fn json_and_text_are_two_types() {
         world.said_of("as_text"),
         "column \"value\" is json, and the schema of sink \"as_text\" has it as string"
     );
+}
+
+#[test]
+fn a_column_that_the_format_cannot_hold_is_refused() {
+    let world = world();
+    let sink = world.sink("files");
+    let span = Field::new("span", DataType::Duration(TimeUnit::Second), true);
+    let said = check(&ArrowSchema::new(vec![span]), &sink).unwrap_err().to_string();
+    assert!(said.starts_with("column \"span\" of sink \"files\" is Duration("), "{said}");
+    assert!(said.ends_with("which Parquet cannot hold; CAST it to another type"), "{said}");
+    let text = Field::new("text", DataType::Utf8, true);
+    assert_eq!(check(&ArrowSchema::new(vec![text]), &sink), Ok(()));
 }
