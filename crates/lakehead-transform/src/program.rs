@@ -135,7 +135,10 @@ impl Step {
             Step::Project(columns, schema) => {
                 let arrays = columns
                     .iter()
-                    .map(|c| c.evaluate(batch)?.into_array(batch.num_rows()))
+                    .map(|c| {
+                        let column = c.evaluate(batch)?.into_array(batch.num_rows())?;
+                        functions::charge(c.as_ref(), &column).map(|()| column)
+                    })
                     .collect::<Result<Vec<_>, DataFusionError>>()?;
                 Ok(with_rows(Arc::clone(schema), arrays, batch.num_rows())?)
             }

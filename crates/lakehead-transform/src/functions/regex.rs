@@ -100,7 +100,9 @@ fn compile(name: &'static str, make: Make, pattern: &str, flags: &str) -> Result
             'R' => builder.crlf(true),
             'U' => builder.swap_greed(true),
             'g' => {
-                return plan_err!("the flag `g` belongs to regexp_replace; `{name}` looks at the first match");
+                return plan_err!(
+                    "the flag `g` belongs to regexp_replace; `{name}` looks at the first match"
+                );
             }
             other => {
                 return plan_err!(
