@@ -224,7 +224,11 @@ impl Step {
                 Ok(State { batch: filter_record_batch(&batch, mask)?, origins })
             }
             Step::Project(columns) => {
-                let arrays = columns.iter().map(|c| evaluate(&c.expr, &batch).map_err(|e| c.failed(e)));
+                let arrays = columns.iter().map(|c| {
+                    let column = evaluate(&c.expr, &batch).map_err(|e| c.failed(e))?;
+                    functions::charge(c.expr.as_ref(), &column).map_err(|e| c.failed(e.into()))?;
+                    Ok(column)
+                });
                 let arrays = arrays.collect::<Result<Vec<_>, EvaluationError>>()?;
                 Ok(State { batch: unnamed(arrays, rows)?, origins })
             }

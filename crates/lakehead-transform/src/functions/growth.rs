@@ -383,8 +383,10 @@ fn moments(start: &ArrayRef, stop: &ArrayRef, step: &ArrayRef, rows: usize) -> R
         let step = i128::from(months.unsigned_abs()) * 28 * DAY_NANOSECONDS
             + i128::from(days.unsigned_abs()) * DAY_NANOSECONDS
             + i128::from(nanos.unsigned_abs());
-        let count =
-            (nanoseconds(&stop, row) - nanoseconds(&start, row)).unsigned_abs() / step.unsigned_abs().max(1);
+        if step == 0 {
+            continue;
+        }
+        let count = (nanoseconds(&stop, row) - nanoseconds(&start, row)).unsigned_abs() / step.unsigned_abs();
         bytes = bytes.saturating_add(u64::try_from(count + 1).unwrap_or(u64::MAX).saturating_mul(8));
     }
     Ok(bytes)

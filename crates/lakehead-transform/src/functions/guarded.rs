@@ -4,7 +4,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion_common::{Result, ScalarValue, exec_err};
+use datafusion_common::{DataFusionError, Result, ScalarValue, exec_err};
 use datafusion_expr::interval_arithmetic::Interval;
 use datafusion_expr::simplify::{ExprSimplifyResult, SimplifyContext};
 use datafusion_expr::{
@@ -103,15 +103,36 @@ impl ScalarUDFImpl for Guarded {
     fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         let name = self.inner.name();
         budget::check_time()?;
-        self.growth.check(name, &args)?;
+        let rows = args.number_rows;
         // A panic in a function is a fault of ours or of a library's. It must cost the row, not the process.
-        let Ok(output) = catch_unwind(AssertUnwindSafe(|| self.inner.invoke_with_args(args))) else {
-            return exec_err!("`{name}` failed on these arguments");
+        let guarded = AssertUnwindSafe(|| {
+            self.growth.check(name, &args)?;
+            self.inner.invoke_with_args(args)
+        });
+        let output = match catch_unwind(guarded) {
+            Ok(Err(DataFusionError::Internal(text))) => {
+                return exec_err!(
+                    "`{name}` does not take these arguments: {}",
+                    text.lines().next().unwrap_or_default()
+                );
+            }
+            Ok(output) => output?,
+            Err(_) => return exec_err!("`{name}` failed on these arguments"),
         };
-        let output = output?;
-        let bytes = match &output {
-            ColumnarValue::Array(array) => growth::array_bytes(array.as_ref()),
-            ColumnarValue::Scalar(value) => growth::scalar_bytes(value),
+        let (output, bytes) = match output {
+            // Some functions answer a constant NULL with one row, whatever the other arguments are.
+            ColumnarValue::Array(array) if array.len() == 1 && rows != 1 => (
+                ColumnarValue::Scalar(ScalarValue::try_from_array(&array, 0)?),
+                growth::array_bytes(array.as_ref()),
+            ),
+            ColumnarValue::Array(array) => {
+                let bytes = growth::array_bytes(array.as_ref());
+                (ColumnarValue::Array(array), bytes)
+            }
+            ColumnarValue::Scalar(value) => {
+                let bytes = growth::scalar_bytes(&value);
+                (ColumnarValue::Scalar(value), bytes)
+            }
         };
         budget::charge(name, bytes)?;
         Ok(output)

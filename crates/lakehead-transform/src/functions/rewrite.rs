@@ -14,7 +14,7 @@ use datafusion_expr::{
 };
 
 use super::regex::{self, Pattern};
-use super::{Registry, growth, guarded, json, text};
+use super::{Registry, arguments, growth, guarded, json, text};
 
 /// Rewrites every expression of a plan, from the leaves up; columns keep their names.
 pub(super) fn each_expression(
@@ -63,7 +63,7 @@ pub(crate) fn largest_constant(plan: &LogicalPlan) -> Result<u64> {
 
 fn replace(expr: Expr, schema: &DFSchema) -> Result<Transformed<Expr>> {
     match expr {
-        Expr::ScalarFunction(function) => call(function),
+        Expr::ScalarFunction(function) => call(function, schema),
         Expr::BinaryExpr(BinaryExpr { left, op: Operator::StringConcat, right }) => {
             let concat = BinaryExpr { left, op: Operator::StringConcat, right };
             let returns = Expr::BinaryExpr(concat.clone()).get_type(schema)?;
@@ -147,7 +147,7 @@ fn literal_text(expr: &Expr, what: &str) -> Result<Option<String>> {
     }
 }
 
-fn call(function: ScalarFunction) -> Result<Transformed<Expr>> {
+fn call(function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
     let name = function.func.name();
     let pattern_of = match name {
         // Compiled already.
@@ -168,6 +168,7 @@ fn call(function: ScalarFunction) -> Result<Transformed<Expr>> {
     let Some(listed) = Registry::get().implementation(&function.func) else {
         return plan_err!("the function `{name}` is not supported");
     };
+    arguments::check_literals(&function, schema)?;
     let wrapped = guarded::wrap(&listed);
     if Arc::ptr_eq(&wrapped, &function.func) || wrapped == function.func {
         return Ok(Transformed::no(Expr::ScalarFunction(function)));

@@ -1,7 +1,10 @@
 //! Functions as SQL calls them: compiled and run over batches.
 
 mod documented;
+mod hostile;
+mod limits;
 mod offered;
+mod wrong;
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -33,7 +36,7 @@ pub(super) fn stream() -> (Source, RecordBatch) {
         ("s", text([Some("Grüße, Welt"), Some(""), None])),
         ("b", Arc::new(BooleanArray::from(vec![Some(true), Some(false), None]))),
         ("y", Arc::new(BinaryArray::from_opt_vec(vec![Some(b"\x00\xff"), Some(b""), None]))),
-        ("t", Arc::new(TimestampMicrosecondArray::from(vec![Some(NOW.0), Some(-1), None]))),
+        ("t", Arc::new(TimestampMicrosecondArray::from(vec![Some(NOW.0), Some(-1_000_000), None]))),
         ("l", list(&[Some(vec![Some(3), None, Some(1)]), Some(vec![]), None])),
         ("j", text([Some(doc), Some("[1,[2,3]]"), None])),
         ("x", text([Some(doc), Some("not json"), None])),

@@ -11,10 +11,11 @@ use datafusion_common::tree_node::Transformed;
 use datafusion_common::{DFSchema, Result, ScalarValue};
 use datafusion_expr::expr::{Between, InList, Like, ScalarFunction};
 use datafusion_expr::planner::{ExprPlanner, PlannerResult, RawBinaryExpr};
-use datafusion_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator, ScalarUDF, TryCast};
+use datafusion_expr::{Cast, Expr, ExprSchemable, LogicalPlan, ScalarUDF, TryCast};
 use datafusion_sql::sqlparser::ast::BinaryOperator;
 
 use super::{JsonFunction, Make};
+use crate::functions::arguments::check_types;
 use crate::functions::rewrite::each_expression;
 
 /// Plans the operators of JSON.
@@ -22,15 +23,45 @@ use crate::functions::rewrite::each_expression;
 pub(crate) struct JsonPlanner;
 
 impl ExprPlanner for JsonPlanner {
-    fn plan_binary_op(&self, expr: RawBinaryExpr, _: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
+    fn plan_binary_op(&self, expr: RawBinaryExpr, schema: &DFSchema) -> Result<PlannerResult<RawBinaryExpr>> {
         let function = match expr.op {
             BinaryOperator::Arrow => JsonFunction::new("json_get", Make::Json, Some("->")),
             BinaryOperator::LongArrow => JsonFunction::new("json_as_text", Make::Text, Some("->>")),
             BinaryOperator::Question => JsonFunction::new("json_contains", Make::Contains, Some("?")),
-            _ => return Ok(PlannerResult::Original(expr)),
+            _ => return Ok(PlannerResult::Original(operands(expr, schema)?)),
         };
         Ok(PlannerResult::Planned(call(function.udf(), vec![expr.left, expr.right])))
     }
+}
+
+/// Values taken from JSON beside another value: read as what that one is.
+fn operands(expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
+    let RawBinaryExpr { op, left, right } = expr;
+    let valued = matches!(
+        op,
+        BinaryOperator::Eq
+            | BinaryOperator::NotEq
+            | BinaryOperator::Lt
+            | BinaryOperator::LtEq
+            | BinaryOperator::Gt
+            | BinaryOperator::GtEq
+            | BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Modulo
+    );
+    let (left, right) = match (is_json_get(&left), is_json_get(&right)) {
+        (false, false) => (left, right),
+        (true, false) if valued => (comparable(left, &right, schema)?, right),
+        (false, true) if valued => {
+            let right = comparable(right, &left, schema)?;
+            (left, right)
+        }
+        // `||`, regular expressions; two values of JSON.
+        _ => (as_text(left), as_text(right)),
+    };
+    Ok(RawBinaryExpr { op, left, right })
 }
 
 /// Gives values taken from JSON the kind that the expression around them means, and makes one walk of a chain of operators.
@@ -45,7 +76,6 @@ pub(crate) fn prepare(plan: LogicalPlan) -> Result<LogicalPlan> {
                 let expr = Box::new(cast_source(*expr, field.data_type(), true));
                 Transformed::yes(Expr::TryCast(TryCast { expr, field }))
             }
-            Expr::BinaryExpr(binary) => binary_operands(binary, schema)?,
             Expr::InList(InList { expr, list, negated }) if is_json_get(&expr) => {
                 let expr = match list.first() {
                     Some(first) => Box::new(comparable(*expr, first, schema)?),
@@ -61,7 +91,10 @@ pub(crate) fn prepare(plan: LogicalPlan) -> Result<LogicalPlan> {
             Expr::SimilarTo(like) if is_json_get(&like.expr) => {
                 Transformed::yes(Expr::SimilarTo(text_of(like)))
             }
-            Expr::ScalarFunction(function) => arguments(function),
+            Expr::ScalarFunction(function) => {
+                check_types(&function, schema)?;
+                arguments(function)
+            }
             other => Transformed::no(other),
         })
     })
@@ -82,7 +115,10 @@ fn is_json_get(expr: &Expr) -> bool {
 /// The same place, read in another way.
 fn read_as(expr: Expr, name: &'static str, make: Make) -> Expr {
     match expr {
-        Expr::ScalarFunction(function) => call(JsonFunction::new(name, make, None).udf(), function.args),
+        Expr::ScalarFunction(function) => {
+            let operator = json_function(&function).and_then(|json| json.operator);
+            call(JsonFunction::new(name, make, operator).udf(), function.args)
+        }
         other => other,
     }
 }
@@ -107,41 +143,6 @@ fn cast_source(expr: Expr, wanted: &DataType, lenient: bool) -> Expr {
         integer if integer.is_integer() => read_as(expr, "json_cast_int", Make::CastInt { lenient }),
         _ => as_text(expr),
     }
-}
-
-/// Comparisons and arithmetic.
-fn valued(op: Operator) -> bool {
-    op.supports_propagation() || op.is_numerical_operators()
-}
-
-fn binary_operands(binary: BinaryExpr, schema: &DFSchema) -> Result<Transformed<Expr>> {
-    let BinaryExpr { left, op, right } = binary;
-    let (of_left, of_right) = (is_json_get(&left), is_json_get(&right));
-    if !of_left && !of_right {
-        return Ok(Transformed::no(Expr::BinaryExpr(BinaryExpr { left, op, right })));
-    }
-    let textual = matches!(
-        op,
-        Operator::StringConcat
-            | Operator::RegexMatch
-            | Operator::RegexIMatch
-            | Operator::RegexNotMatch
-            | Operator::RegexNotIMatch
-            | Operator::LikeMatch
-            | Operator::ILikeMatch
-            | Operator::NotLikeMatch
-            | Operator::NotILikeMatch
-    );
-    let (left, right) = match (of_left, of_right) {
-        (_, _) if textual => (Box::new(as_text(*left)), Box::new(as_text(*right))),
-        (true, false) if valued(op) => (Box::new(comparable(*left, &right, schema)?), right),
-        (false, true) if valued(op) => {
-            let right = comparable(*right, &left, schema)?;
-            (left, Box::new(right))
-        }
-        _ => (left, right),
-    };
-    Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
 }
 
 /// `json_get` as the kind of value that `other` is; NULL where it has another kind.
