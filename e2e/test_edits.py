@@ -11,6 +11,7 @@ import time
 from collections import Counter
 
 import duckdb
+import pyarrow.parquet as pq
 import pytest
 
 from lakehead import ApiError
@@ -210,6 +211,9 @@ def test_a_pipeline_edited_every_few_seconds_under_load_with_kills_loses_and_rep
     ends = [span["until"] for _, (span,) in spans]
     assert [span["from"] for _, (span,) in spans] == [0, *ends[:-1]]
     counts = dict(database.execute("SELECT v, count(*) FROM files GROUP BY v").fetchall())
+    for file in server.bucket("files").rglob("*.parquet"):
+        table = pq.read_table(file, partitioning=None)
+        assert set(table["v"].to_pylist()) == {int(pq.read_metadata(file).metadata[b"lakehead.pipeline_version"])}, file
     for number, (span,) in spans[:-1]:
         assert counts.get(number, 0) == span["until"] - span["from"], f"version {number} (SEED={SEED})"
     print(f"{edits} edits, {kills} kills, {len(ran)} versions ran, {len(acknowledged)} records acknowledged")

@@ -154,6 +154,7 @@ fn settings(dir: &Path) -> WriterSettings {
         staging_dir: dir.to_owned(),
         flow: "bench".into(),
         writer_index: 0,
+        origin: Vec::new(),
     }
 }
 

@@ -115,6 +115,7 @@ fn run(dir: &std::path::Path, format: &SinkFormat, batches: &[RecordBatch]) -> (
         staging_dir: dir.to_owned(),
         flow: "bench".into(),
         writer_index: 0,
+        origin: Vec::new(),
     };
     let seams = Seams::new(Arc::new(SystemClock::default()), Arc::new(SystemRandom), Arc::new(SystemDisk));
     let before = Spent::by_now();

@@ -35,12 +35,18 @@ pub(crate) enum Encoder {
 }
 
 impl Encoder {
-    /// `first`: the first rows of the file, which decide how columns are encoded. They are not written.
-    pub(crate) fn new(output: Output, format: &SinkFormat, first: &RecordBatch) -> Result<Encoder, Error> {
+    /// `origin`: what the file says of where it comes from, if it can. `first`: its first rows, which decide how columns are
+    /// encoded. They are not written.
+    pub(crate) fn new(
+        output: Output,
+        format: &SinkFormat,
+        origin: &[(String, String)],
+        first: &RecordBatch,
+    ) -> Result<Encoder, Error> {
         Ok(match format {
             SinkFormat::Json(format) => Encoder::Json(Box::new(JsonFile::new(output, format))),
             SinkFormat::Parquet(format) => {
-                Encoder::Parquet(Box::new(ParquetFile::new(output, format, first)?))
+                Encoder::Parquet(Box::new(ParquetFile::new(output, format, origin, first)?))
             }
         })
     }

@@ -54,6 +54,8 @@ pub struct WriterSettings {
     pub flow: String,
     /// Tells flows into one sink apart in serial names: `00012-000`, `00012-001`.
     pub writer_index: u32,
+    /// Keys and values for the footers of Parquet files; JSON files have no place for them.
+    pub origin: Vec<(String, String)>,
 }
 
 /// Why files must be finished now.
@@ -356,7 +358,7 @@ impl Writer {
         let staged = format!("{}.{}{STAGED_SUFFIX}", tame(&self.settings.flow), names.unique());
         let output = Output::create(&**disk, &self.settings.staging_dir, &staged)?;
         self.uncommitted.push(staged.clone());
-        let encoder = Encoder::new(output, &self.settings.format, first)?;
+        let encoder = Encoder::new(output, &self.settings.format, &self.settings.origin, first)?;
         let strategy = self.settings.config.file_naming.strategy.unwrap_or_default();
         let name = names.next(strategy, self.next_serial, self.settings.writer_index);
         if strategy == NamingStrategy::Serial {

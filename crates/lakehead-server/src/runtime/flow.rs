@@ -189,6 +189,12 @@ impl<'a> Flow<'a> {
             staging_dir,
             flow: task.key.to_string(),
             writer_index: task.key.statement,
+            origin: vec![
+                ("lakehead.pipeline".into(), task.pipeline.clone()),
+                ("lakehead.pipeline_id".into(), task.key.pipeline.to_string()),
+                ("lakehead.pipeline_version".into(), task.version.to_string()),
+                ("lakehead.statement".into(), task.key.statement.to_string()),
+            ],
         };
         let writer =
             Writer::new(settings, shared.sink_seams.clone(), Arc::clone(&shared.memory), state.serial)?;

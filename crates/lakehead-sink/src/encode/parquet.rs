@@ -19,6 +19,7 @@ use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_writer::ArrowWriterOptions;
 use parquet::basic::{Compression, GzipLevel, ZstdLevel};
 use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::WriterProperties;
 
 use crate::staged::Output;
@@ -68,6 +69,7 @@ impl ParquetFile {
     pub(super) fn new(
         output: Output,
         format: &ParquetFormat,
+        origin: &[(String, String)],
         first: &RecordBatch,
     ) -> Result<ParquetFile, Error> {
         check_columns(first.schema_ref()).map_err(|e| Error::new(ErrorKind::Encode, e.to_string()))?;
@@ -76,6 +78,9 @@ impl ParquetFile {
             .set_created_by(CREATED_BY.to_owned())
             .set_compression(compression(format.compression.unwrap_or_default()))
             .set_max_row_group_row_count(None)
+            .set_key_value_metadata((!origin.is_empty()).then(|| {
+                origin.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect()
+            }))
             .set_dictionary_enabled(true);
         for column in dictionary::nearly_unique(first) {
             properties = properties.set_column_dictionary_enabled(column, false);

@@ -50,6 +50,7 @@ impl Place {
             staging_dir: self.staging(),
             flow: "pipe/1".into(),
             writer_index: 0,
+            origin: Vec::new(),
         }
     }
 

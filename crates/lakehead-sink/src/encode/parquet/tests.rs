@@ -12,7 +12,7 @@ use super::*;
 fn file(format: &ParquetFormat, batches: &[RecordBatch]) -> (Vec<RecordBatch>, Arc<ParquetMetaData>, Bytes) {
     let dir = tempfile::tempdir().unwrap();
     let output = Output::create(&SystemDisk, dir.path(), "f").unwrap();
-    let mut file = ParquetFile::new(output, format, &batches[0]).unwrap();
+    let mut file = ParquetFile::new(output, format, &[], &batches[0]).unwrap();
     for batch in batches {
         file.write(batch).unwrap();
     }
