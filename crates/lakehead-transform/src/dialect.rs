@@ -39,10 +39,18 @@ impl Dialect for PipelineDialect {
     }
 
     fn is_reserved_for_identifier(&self, keyword: Keyword) -> bool {
-        // A column has such a name only in quotes; so `SELECT a + FROM s` fails where it is wrong.
-        const CLAUSES: &[Keyword] =
-            &[Keyword::SELECT, Keyword::FROM, Keyword::WHERE, Keyword::AS, Keyword::AND, Keyword::OR];
-        CLAUSES.contains(&keyword) || self.base.is_reserved_for_identifier(keyword)
+        // The parser reads a form that is wrong once more, as a name or call, unless its word is reserved. Nested forms would take
+        // twice the time with each level.
+        const FORMS: &[Keyword] = &[
+            Keyword::CASE,
+            Keyword::CAST,
+            Keyword::EXISTS,
+            Keyword::EXTRACT,
+            Keyword::NOT,
+            Keyword::SAFE_CAST,
+            Keyword::TRY_CAST,
+        ];
+        FORMS.contains(&keyword) || self.base.is_reserved_for_identifier(keyword)
     }
 
     fn get_next_precedence(&self, parser: &Parser) -> Option<Result<u8, ParserError>> {
@@ -99,6 +107,11 @@ impl Dialect for PipelineDialect {
     }
 
     fn supports_comma_separated_trim(&self) -> bool {
+        true
+    }
+
+    /// The tokenizer knows `?` by this.
+    fn supports_geometric_types(&self) -> bool {
         true
     }
 

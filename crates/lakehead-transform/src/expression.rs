@@ -31,6 +31,9 @@ use crate::text::Text;
 /// Parts planned while the one is looked for that makes an expression fail.
 const TRIES_MAX: usize = 60;
 
+/// Types of arguments that a sentence lists.
+const TYPES_SHOWN_MAX: usize = 8;
+
 /// An expression over the columns of a relation.
 #[derive(Debug)]
 pub(crate) struct Planned {
@@ -43,6 +46,8 @@ pub(crate) struct Planned {
 pub(crate) struct Expressions<'a> {
     pub(crate) names: &'a Names,
     pub(crate) text: &'a Text<'a>,
+    /// The first limit that planning has passed.
+    pub(crate) exceeded: &'a dyn Fn() -> Option<String>,
 }
 
 impl Expressions<'_> {
@@ -60,6 +65,9 @@ impl Expressions<'_> {
             let mut tries = TRIES_MAX;
             self.blame(&resolved, e, &schema, &mut tries)
         })?;
+        if let Some(limit) = (self.exceeded)() {
+            return Err(self.text.refuse_expr(sql, limit));
+        }
         if planned.name.is_empty() {
             planned.name = sql.to_string();
         }
@@ -120,6 +128,7 @@ impl Expressions<'_> {
         let expr = through(expr, schema, functions::prepare)?;
         let expr = simplifier.coerce(expr, schema)?;
         let expr = through(expr, schema, functions::guard)?;
+        check_written_out(&expr, schema)?;
         let expr = simplifier.simplify(checked_constants(expr, &simplifier)?)?;
         let expr = through(expr, schema, functions::guard)?;
         check_listed(&expr)?;
@@ -133,6 +142,25 @@ impl Expressions<'_> {
         Ok(Planned { expr, field, name })
     }
 
+    /// Of a chain of operators that fails, `((a + b) + c) + …`, the shortest that does.
+    fn lowest<'e>(&self, sql: &'e ast::Expr, schema: &DFSchemaRef, tries: &mut usize) -> &'e ast::Expr {
+        let mut chain = vec![sql];
+        while let Some(ast::Expr::BinaryOp { left, .. }) = chain.last() {
+            chain.push(left);
+        }
+        // What contains an expression that fails, fails.
+        let (mut fails, mut works) = (0, chain.len());
+        while fails + 1 < works && *tries > 0 {
+            *tries -= 1;
+            let middle = fails.midpoint(works);
+            match self.try_plan(chain[middle], schema) {
+                Ok(_) => works = middle,
+                Err(_) => fails = middle,
+            }
+        }
+        chain[fails]
+    }
+
     /// Why the expression cannot be planned: the smallest part of it that fails, in plain words.
     fn blame(
         &self,
@@ -141,6 +169,8 @@ impl Expressions<'_> {
         schema: &DFSchemaRef,
         tries: &mut usize,
     ) -> Refusal {
+        let sql = self.lowest(sql, schema, tries);
+        let error = self.try_plan(sql, schema).err().unwrap_or(error);
         let parts = parts(sql);
         for part in &parts {
             if *tries == 0 {
@@ -156,7 +186,7 @@ impl Expressions<'_> {
             parts.iter().map(|p| of(p).unwrap_or_else(|_| "?".into())).collect()
         };
         let message = match sql {
-            ast::Expr::BinaryOp { op, .. } if !mentions_value(&error) => match types().as_slice() {
+            ast::Expr::BinaryOp { op, .. } if is_mismatch(&error) => match types().as_slice() {
                 [left, right] => format!("`{op}` cannot be applied to {left} and {right}"),
                 _ => plain(&error),
             },
@@ -165,10 +195,15 @@ impl Expressions<'_> {
                 _ => plain(&error),
             },
             ast::Expr::Function(function) if is_mismatch(&error) => {
+                let mut types = types();
+                if types.len() > TYPES_SHOWN_MAX {
+                    types.truncate(TYPES_SHOWN_MAX);
+                    types.push("…".into());
+                }
                 format!(
                     "`{}` cannot be called with ({})",
                     short(&function.name.to_string()),
-                    types().join(", ")
+                    types.join(", ")
                 )
             }
             _ => plain(&error),
@@ -207,11 +242,6 @@ fn is_mismatch(error: &DataFusionError) -> bool {
     ]
     .iter()
     .any(|sign| message.contains(sign))
-}
-
-/// Whether a constant has no value, rather than a type that does not fit.
-fn mentions_value(error: &DataFusionError) -> bool {
-    matches!(error.find_root(), DataFusionError::ArrowError(..))
 }
 
 /// The name in `get_field(…, 'name')`.
@@ -313,6 +343,61 @@ fn checked_constants(expr: Expr, simplifier: &ExprSimplifier) -> Result<Expr, Da
         other => Ok(Transformed::no(other)),
     })?;
     Ok(rewritten.data)
+}
+
+/// The simplifier writes some expressions out in terms of others, with parts of them several times: nested in each other, they
+/// would double with each level. Refuses what would become too large.
+fn check_written_out(expr: &Expr, schema: &DFSchemaRef) -> Result<(), DataFusionError> {
+    /// Of expressions.
+    const SIZE_MAX: u64 = 20_000;
+    if written_out(expr, schema)? > SIZE_MAX {
+        return plan_err!("coalesce, nvl, CASE, IN or BETWEEN are nested in each other too often");
+    }
+    Ok(())
+}
+
+fn all_written_out<'e>(
+    exprs: impl IntoIterator<Item = &'e Expr>,
+    schema: &DFSchemaRef,
+) -> Result<u64, DataFusionError> {
+    exprs.into_iter().try_fold(0_u64, |sum, expr| Ok(sum.saturating_add(written_out(expr, schema)?)))
+}
+
+fn written_out(expr: &Expr, schema: &DFSchemaRef) -> Result<u64, DataFusionError> {
+    const DOUBLED: &[&str] = &["coalesce", "nvl", "ifnull", "nvl2", "nullif"];
+    let size = match expr {
+        Expr::ScalarFunction(call) if DOUBLED.contains(&call.func.name()) => {
+            all_written_out(&call.args, schema)?.saturating_mul(2)
+        }
+        Expr::Between(between) => {
+            let bounds = all_written_out([between.low.as_ref(), between.high.as_ref()], schema)?;
+            written_out(&between.expr, schema)?.saturating_mul(2).saturating_add(bounds)
+        }
+        Expr::InList(list) if list.list.len() <= 3 => {
+            let times = list.list.len() as u64;
+            written_out(&list.expr, schema)?
+                .saturating_mul(times)
+                .saturating_add(all_written_out(&list.list, schema)?)
+        }
+        Expr::Case(case) => {
+            let whens = all_written_out(case.when_then_expr.iter().map(|(when, _)| when.as_ref()), schema)?;
+            let thens = all_written_out(case.when_then_expr.iter().map(|(_, then)| then.as_ref()), schema)?;
+            let rest = all_written_out(case.expr.iter().chain(&case.else_expr).map(AsRef::as_ref), schema)?;
+            let first =
+                case.when_then_expr.first().map(|(_, then)| then.get_type(schema.as_ref())).transpose()?;
+            let times = if first == Some(DataType::Boolean) { 3 } else { 1 };
+            whens.saturating_mul(times).saturating_add(thens).saturating_add(rest)
+        }
+        other => {
+            let mut sum = 0_u64;
+            other.apply_children(|child| {
+                sum = sum.saturating_add(written_out(child, schema)?);
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+            sum
+        }
+    };
+    Ok(size.saturating_add(1))
 }
 
 /// The second wall behind `grammar`: kinds of expressions that are known to depend on a row alone.

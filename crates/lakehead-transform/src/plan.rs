@@ -42,15 +42,15 @@ pub(crate) fn compile(
     for insert in inserts {
         grammar.query(&insert.query)?;
     }
-    let expressions = Expressions { names: &registered, text };
-    let queries = Queries { sources, text, expressions: &expressions };
     let mut statements: Vec<Statement> = Vec::with_capacity(inserts.len());
     for insert in inserts {
         let sink = sink(insert, text, sinks)?;
         let planning = functions::begin_planning();
+        let exceeded = || planning.exceeded().map(|limit| limit.to_string());
+        let expressions = Expressions { names: &registered, text, exceeded: &exceeded };
+        let queries = Queries { sources, text, expressions: &expressions };
         let chain = queries.plan(&insert.query)?;
         let statement = statement(&chain, sink, text)?;
-        planning.exceeded().map_or(Ok(()), |limit| Err(Refusal::new(limit.to_string())))?;
         same_columns(&statements, &statement).map_err(|message| match &insert.sink {
             Some(name) => text.refuse(name.span, message),
             None => Refusal::new(message),

@@ -182,7 +182,6 @@ impl Resolver<'_> {
     /// The fields in `root[…].name['name']`, now that the types before them can be known.
     fn chain(&self, root: &Expr, chain: &mut [AccessExpr]) -> Result<(), Refusal> {
         for i in 0..chain.len() {
-            let Some((name, span)) = field_name(&chain[i]) else { continue };
             let before = match i {
                 0 => root.clone(),
                 _ => Expr::CompoundFieldAccess {
@@ -191,6 +190,13 @@ impl Resolver<'_> {
                 },
             };
             let Some(data_type) = (self.type_of)(&before) else { return Ok(()) };
+            let Some((name, span)) = field_name(&chain[i]) else {
+                if is_list(&data_type) {
+                    continue;
+                }
+                let message = format!("only a list has elements; this is {}", sql_name(&data_type));
+                return Err(self.text.refuse_expr(root, message));
+            };
             let name = Ident { value: name, quote_style: None, span };
             if matches!(data_type, DataType::Map(..)) {
                 continue;
@@ -258,6 +264,10 @@ impl VisitorMut for Resolver<'_> {
         }
         self.chain(root, access_chain).map_or_else(ControlFlow::Break, ControlFlow::Continue)
     }
+}
+
+fn is_list(data_type: &DataType) -> bool {
+    matches!(data_type, DataType::Null | DataType::Map(..)) || sql_name(data_type).ends_with("[]")
 }
 
 /// The name in `['name']`.

@@ -3,6 +3,7 @@
 use datafusion_sql::sqlparser::ast::{
     Ident, Insert as InsertStatement, ObjectName, Query, Spanned, Statement, TableObject,
 };
+use datafusion_sql::sqlparser::keywords::Keyword;
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use lakehead_model::limits::SQL_BYTES_MAX;
@@ -16,6 +17,24 @@ use crate::text::Text;
 const TOKENS_MAX: usize = 40_000;
 /// Nesting that the parser follows (parentheses, subqueries).
 const PARSER_DEPTH_MAX: usize = 64;
+/// Nesting of forms such as `TRIM(…)`. If the parser fails inside one, it reads it again as a call of a function: twice as much
+/// work with every level.
+const FORMS_DEPTH_MAX: usize = 8;
+const FORMS: &[Keyword] = &[
+    Keyword::ARRAY,
+    Keyword::CEIL,
+    Keyword::CEILING,
+    Keyword::CONVERT,
+    Keyword::FLOOR,
+    Keyword::INTERVAL,
+    Keyword::MAP,
+    Keyword::OVERLAY,
+    Keyword::POSITION,
+    Keyword::STRUCT,
+    Keyword::SUBSTR,
+    Keyword::SUBSTRING,
+    Keyword::TRIM,
+];
 /// Statements of a pipeline.
 const STATEMENTS_MAX: usize = 20;
 /// Of a name in the SQL.
@@ -38,6 +57,7 @@ pub(crate) fn parse(sql: &str, is_preview: bool) -> Result<(Vec<Insert>, Text<'_
     })?;
     let text = Text::new(sql, &tokens);
     check_tokens(&tokens, &text)?;
+    check_forms(&tokens, &text)?;
     let statements = Parser::new(&dialect)
         .with_recursion_limit(PARSER_DEPTH_MAX)
         .with_tokens_with_locations(tokens)
@@ -75,6 +95,33 @@ fn check_tokens(tokens: &[TokenWithSpan], text: &Text<'_>) -> Result<(), Refusal
             let message = format!("the SQL has more than {TOKENS_MAX} words and signs");
             return Err(text.refuse_at(Some(token.span.start), message));
         }
+    }
+    Ok(())
+}
+
+/// Limits how deep what the parser may read twice is nested.
+fn check_forms(tokens: &[TokenWithSpan], text: &Text<'_>) -> Result<(), Refusal> {
+    // For each open bracket, whether it belongs to a form.
+    let mut open: Vec<bool> = Vec::new();
+    let mut depth = 0;
+    let mut before: Option<&Token> = None;
+    for token in tokens.iter().filter(|t| !matches!(t.token, Token::Whitespace(_))) {
+        match &token.token {
+            Token::LParen | Token::LBracket => {
+                let is_form = matches!(before, Some(Token::Word(w)) if FORMS.contains(&w.keyword));
+                open.push(is_form);
+                depth += usize::from(is_form);
+            }
+            Token::RParen | Token::RBracket => depth -= usize::from(open.pop().unwrap_or(false)),
+            _ => {}
+        }
+        if depth > FORMS_DEPTH_MAX {
+            let message = format!(
+                "the SQL is nested too deep; forms such as TRIM(…) and struct(…) may stand in each other {FORMS_DEPTH_MAX} levels deep"
+            );
+            return Err(text.refuse_at(Some(token.span.start), message));
+        }
+        before = Some(&token.token);
     }
     Ok(())
 }

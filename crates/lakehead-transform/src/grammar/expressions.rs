@@ -10,6 +10,9 @@ use super::{AGGREGATES, EXPRESSION_DEPTH_MAX, Grammar, NODES_MAX, ONE_RECORD, WI
 use crate::Refusal;
 use crate::suggest::short;
 
+/// Of LIKE and its kin. DataFusion compiles it for each batch.
+const PATTERN_BYTES_MAX: usize = 1_024;
+
 impl Grammar<'_> {
     pub(super) fn expr(&mut self, expr: &Expr, depth: usize) -> Result<(), Refusal> {
         self.nodes += 1;
@@ -201,7 +204,15 @@ impl Grammar<'_> {
             inner = expr;
         }
         match inner {
-            Expr::Value(_) => Ok(()),
+            Expr::Value(value) => {
+                let text = value.value.clone().into_string().unwrap_or_default();
+                if text.len() > PATTERN_BYTES_MAX {
+                    let message =
+                        format!("the pattern of {operator} is longer than {PATTERN_BYTES_MAX} bytes");
+                    return Err(self.text.refuse_expr(pattern, message));
+                }
+                Ok(())
+            }
             _ => Err(self
                 .text
                 .refuse_expr(pattern, format!("the pattern of {operator} must be a literal, such as 'a%'"))),
