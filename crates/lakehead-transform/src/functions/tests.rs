@@ -1,6 +1,7 @@
 //! Functions as SQL calls them: compiled and run over batches.
 
 mod documented;
+mod guards;
 mod hostile;
 mod limits;
 mod offered;
