@@ -3,6 +3,7 @@
 mod documented;
 mod guards;
 mod hostile;
+mod json;
 mod limits;
 mod offered;
 mod wrong;
