@@ -3,8 +3,8 @@
 mod documented;
 mod guards;
 mod hostile;
-mod json;
 mod limits;
+mod lists;
 mod offered;
 mod wrong;
 
