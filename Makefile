@@ -37,6 +37,7 @@ bench: build
 	@for crate in lakehead-decode lakehead-log; do \
 		if [ -d crates/$$crate/benches ]; then cargo bench --locked -p $$crate || exit 1; fi; \
 	done
+	cargo bench --locked --workspace --bench pipeline
 	$(RELEASE)/lakehead-bench --bin $(RELEASE)/lakehead $(ARGS)
 
 format:

@@ -84,6 +84,19 @@ pub(crate) const CASES: &[Case] = &[
         ..ACK
     },
     Case {
+        name: "filter-w100",
+        about: "100 events per request, one in ten and three columns of 18 to zstd Parquet",
+        output: Some(Output::FilteredParquet),
+        budget: Budget { cpu_seconds_per_gb: Some(4.0), ..ACK.budget },
+        ..ACK
+    },
+    Case {
+        name: "inserts-3",
+        about: "100 events per request, decoded once for three INSERTs: all, filtered, a part",
+        output: Some(Output::ThreeParquet),
+        ..ACK
+    },
+    Case {
         name: "ndjson-w100",
         about: "100 events per request, unstructured, to gzip NDJSON",
         structured: false,
@@ -208,8 +221,9 @@ pub(crate) fn run(case: &Case, amount: Amount, binary: &Path, folder: &Path) -> 
     let cpu_before = server.cpu_seconds()?;
     let outcome = load::run(&Load { bytes, first_body: warm_up.next_body, ..load })?;
     let mut elapsed = outcome.elapsed;
-    if case.output.is_some() {
-        let waited = server.wait_committed(warm_up.events + outcome.events)?;
+    if let Some(output) = case.output {
+        let statements = output.queries().len() as u64;
+        let waited = server.wait_committed((warm_up.events + outcome.events) * statements)?;
         // In an open loop the rate is given; what is of interest is the latency.
         if case.open_mb_per_second.is_none() {
             elapsed += waited;

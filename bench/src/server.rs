@@ -32,7 +32,24 @@ pub(crate) struct Server {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Output {
     Parquet,
+    /// A filter on one column, and three columns of 18.
+    FilteredParquet,
+    /// The same stream into three sinks: all, a part, and three columns.
+    ThreeParquet,
     GzipLines,
+}
+
+impl Output {
+    /// What each statement of the pipeline selects, and its condition.
+    pub(crate) fn queries(self) -> &'static [(&'static str, &'static str)] {
+        const ALL: (&str, &str) = ("*", "");
+        const FILTERED: (&str, &str) = ("user_id, event_type, price", " WHERE event_type = 'purchase'");
+        match self {
+            Output::Parquet | Output::GzipLines => &[ALL],
+            Output::FilteredParquet => &[FILTERED],
+            Output::ThreeParquet => &[ALL, FILTERED, ("*", " WHERE is_bot")],
+        }
+    }
 }
 
 /// Moves the calling thread to one core.
@@ -145,22 +162,30 @@ impl Server {
     /// Creates a sink and a pipeline that copies everything of stream number `number` into it.
     pub(crate) fn create_pipeline(&self, number: usize, output: Output) -> io::Result<()> {
         let format = match output {
-            Output::Parquet => json!({"type": "parquet", "compression": "zstd"}),
+            Output::Parquet | Output::FilteredParquet | Output::ThreeParquet => {
+                json!({"type": "parquet", "compression": "zstd"})
+            }
             Output::GzipLines => json!({"type": "json", "compression": "gzip"}),
         };
-        let sink = json!({
-            "name": format!("files_{number}"),
-            "type": "r2",
-            "format": format,
-            "config": {
-                "bucket": "bench",
-                "path": format!("clicks-{number}"),
-                "credentials": {"access_key_id": "unused", "secret_access_key": "unused"},
-                "rolling_policy": {"file_size_bytes": 100 << 20, "interval_seconds": 300, "inactivity_seconds": 1},
-            },
-        });
-        self.create("sinks", &sink)?;
-        let sql = format!("INSERT INTO files_{number} SELECT * FROM clicks_{number}");
+        let mut statements = Vec::new();
+        for (i, (columns, condition)) in output.queries().iter().enumerate() {
+            let sink = json!({
+                "name": format!("files_{number}_{i}"),
+                "type": "r2",
+                "format": format,
+                "config": {
+                    "bucket": "bench",
+                    "path": format!("clicks-{number}-{i}"),
+                    "credentials": {"access_key_id": "unused", "secret_access_key": "unused"},
+                    "rolling_policy": {"file_size_bytes": 100 << 20, "interval_seconds": 300, "inactivity_seconds": 1},
+                },
+            });
+            self.create("sinks", &sink)?;
+            statements.push(format!(
+                "INSERT INTO files_{number}_{i} SELECT {columns} FROM clicks_{number}{condition}"
+            ));
+        }
+        let sql = statements.join("; ");
         self.create("pipelines", &json!({"name": format!("copy_{number}"), "sql": sql}))?;
         Ok(())
     }
@@ -174,11 +199,13 @@ impl Server {
         Ok(sum_of(&text, name) as u64)
     }
 
-    /// Waits until `events` records are in committed files, all of them and none rejected; returns how long it took.
+    /// Waits until `events` records are settled, in committed files or left out by the SQL, and none rejected; returns how long
+    /// it took. Each statement of a pipeline settles all of them.
     pub(crate) fn wait_committed(&self, events: u64) -> io::Result<Duration> {
         let begun = self.clock.monotonic();
         loop {
-            let committed = self.counter("pipeline_records_out_total")?;
+            let committed = self.counter("pipeline_records_out_total")?
+                + self.counter("pipeline_records_filtered_total")?;
             if committed == events {
                 return Ok(self.clock.monotonic() - begun);
             }

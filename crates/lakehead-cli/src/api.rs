@@ -8,9 +8,11 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY
 use reqwest::{Client, Method, Response, StatusCode, Url, redirect};
 use serde::Deserialize;
 use serde_json::Value;
+use serde_json::value::RawValue;
 
 use crate::Error;
 use crate::endpoint::Endpoint;
+use crate::error::Place;
 
 /// Longest answer that is read: some ten times a page of the longest resources.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
@@ -51,18 +53,36 @@ impl From<Failure> for Error {
 }
 
 #[derive(Deserialize)]
-struct Envelope {
+struct Envelope<'a> {
     success: bool,
     #[serde(default)]
     errors: Vec<Reason>,
-    #[serde(default)]
-    result: Value,
+    #[serde(default, borrow)]
+    result: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
 struct Reason {
     code: i64,
     message: String,
+    #[serde(default)]
+    source: Option<Source>,
+}
+
+/// Where in the request the fault is: Cloudflare's `pointer`, and for SQL a place in its text.
+#[derive(Deserialize)]
+struct Source {
+    line: Option<usize>,
+    column: Option<usize>,
+    #[serde(default)]
+    text: String,
+}
+
+impl Source {
+    fn place(&self) -> Option<Place> {
+        let first_line = self.text.lines().next().unwrap_or_default();
+        Some(Place { line: self.line?, column: self.column?, length: first_line.chars().count() })
+    }
 }
 
 impl Api {
@@ -98,15 +118,24 @@ impl Api {
     }
 
     pub(crate) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
-        self.call(Method::GET, path, query, None).await
+        self.value(&self.call(Method::GET, path, query, None).await?)
     }
 
     pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
+        self.value(&self.post_text(path, body.to_string()).await?)
+    }
+
+    /// The text of the result of a JSON text, byte for byte.
+    pub(crate) async fn post_text(&self, path: &[&str], body: String) -> Result<String, Failure> {
         self.call(Method::POST, path, &[], Some(body)).await
     }
 
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
-        self.call(Method::DELETE, path, &[], None).await
+        self.value(&self.call(Method::DELETE, path, &[], None).await?)
+    }
+
+    fn value(&self, result: &str) -> Result<Value, Failure> {
+        serde_json::from_str(result).map_err(|_| Failure::Unknown(self.not_this_api(StatusCode::OK)))
     }
 
     /// All items of a list, in the API's order. Asks until a page is empty, as every client does.
@@ -130,8 +159,8 @@ impl Api {
         method: Method,
         path: &[&str],
         query: &[(&str, &str)],
-        body: Option<&Value>,
-    ) -> Result<Value, Failure> {
+        body: Option<String>,
+    ) -> Result<String, Failure> {
         let mut url = self.account_url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
             segments.extend(path);
@@ -141,16 +170,16 @@ impl Api {
         }
         let mut request = self.client.request(method, url);
         if let Some(body) = body {
-            request = request.header(CONTENT_TYPE, "application/json").body(body.to_string());
+            request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
         let response = request.send().await.map_err(|e| self.unanswered(&e))?;
         let (status, retry_after) = (response.status(), response.headers().get(RETRY_AFTER).cloned());
         let body = self.read(response).await?;
-        let Ok(envelope) = serde_json::from_slice::<Envelope>(&body) else {
+        let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(&body) else {
             return Err(refusal(status, self.not_this_api(status)));
         };
         if envelope.success && status.is_success() {
-            return Ok(envelope.result);
+            return Ok(envelope.result.map_or("null", RawValue::get).to_owned());
         }
         let mut text = reasons(status, &envelope.errors);
         if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
@@ -159,7 +188,8 @@ impl Api {
         if let Some(seconds) = retry_after.as_ref().and_then(|value| value.to_str().ok()) {
             text.push_str(&format!("; try again in {seconds} seconds"));
         }
-        Err(refusal(status, Error::new(text)))
+        let place = envelope.errors.first().and_then(|e| e.source.as_ref()?.place());
+        Err(refusal(status, Error::new(text).at(place)))
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, Failure> {

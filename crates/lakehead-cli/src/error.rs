@@ -4,17 +4,40 @@ use std::fmt;
 
 /// Why a command failed. Never holds a secret, nor anything that would move a terminal's cursor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Error(String);
+pub struct Error {
+    text: String,
+    place: Option<Place>,
+}
+
+/// A place in the SQL that was sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Place {
+    /// From 1.
+    pub(crate) line: usize,
+    /// From 1, in characters.
+    pub(crate) column: usize,
+    /// Characters there that are meant; 0 if that is not known.
+    pub(crate) length: usize,
+}
 
 impl Error {
     pub(crate) fn new(text: impl AsRef<str>) -> Self {
-        Error(printable(text.as_ref()))
+        Error { text: printable(text.as_ref()), place: None }
+    }
+
+    pub(crate) fn at(self, place: Option<Place>) -> Self {
+        Error { place, ..self }
+    }
+
+    /// What the server blames in the SQL.
+    pub(crate) fn place(&self) -> Option<&Place> {
+        self.place.as_ref()
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.text)
     }
 }
 

@@ -18,6 +18,7 @@ mod endpoint;
 mod error;
 mod expiry;
 mod names;
+mod sql;
 mod stream_names;
 mod table;
 mod tokens;
@@ -31,6 +32,7 @@ use lakehead_model::{Clock, SystemClock};
 pub use endpoint::Where;
 pub use error::Error;
 pub use names::Names;
+pub use sql::{SqlCommand, Text};
 pub use tokens::{Create, TokensCommand};
 
 /// The commands, for the binary to embed.
@@ -44,6 +46,15 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: TokensCommand,
+    },
+    /// Try SQL before it becomes a pipeline.
+    Sql {
+        /// Which server.
+        #[command(flatten)]
+        at: Where,
+        /// What to do.
+        #[command(subcommand)]
+        command: SqlCommand,
     },
 }
 
@@ -87,6 +98,10 @@ pub async fn execute(
         Command::Tokens { at, command } => {
             let endpoint = at.endpoint(variable)?;
             tokens::execute(command, &api::Api::new(endpoint)?, clock).await
+        }
+        Command::Sql { at, command } => {
+            let width = variable("COLUMNS").and_then(|columns| columns.parse().ok());
+            sql::execute(command, &api::Api::new(at.endpoint(variable)?)?, width).await
         }
     }
 }

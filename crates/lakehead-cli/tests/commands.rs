@@ -1,6 +1,7 @@
 //! The commands against a server that answers what a test says and keeps what it was asked.
 
 mod fake;
+mod sql;
 
 use std::path::Path;
 

@@ -11,7 +11,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lakehead_model::{PipelineId, Position};
+use lakehead_model::{PipelineId, Position, StreamId};
 use serde::{Deserialize, Serialize};
 
 use crate::records::{Expect, Record, Space, Write};
@@ -40,8 +40,14 @@ impl FlowKey {
 }
 
 /// What a flow has done. `committed - start = delivered + filtered + dead_lettered + lost`, counted in records.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FlowState {
+    /// The version of the pipeline whose INSERT this is.
+    #[serde(default = "first_version")]
+    pub version: u64,
+    /// The stream whose positions these are. `None` in records of old.
+    #[serde(default)]
+    pub stream: Option<StreamId>,
     /// The first position that is not yet in the sink.
     pub committed: Position,
     /// Where the flow began to read.
@@ -68,6 +74,29 @@ pub struct FlowState {
     pub file_bytes: u64,
 }
 
+fn first_version() -> u64 {
+    1
+}
+
+impl Default for FlowState {
+    fn default() -> Self {
+        FlowState {
+            version: first_version(),
+            stream: None,
+            committed: Position::ZERO,
+            start: Position::ZERO,
+            serial: 0,
+            delivered: 0,
+            filtered: 0,
+            dead_lettered: 0,
+            lost: 0,
+            rows: 0,
+            files: 0,
+            file_bytes: 0,
+        }
+    }
+}
+
 /// A flow as it stands in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FlowRecord {
@@ -78,10 +107,10 @@ pub struct FlowRecord {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Stored {
-    state: FlowState,
+pub(crate) struct Stored {
+    pub(crate) state: FlowState,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    intent: Option<String>,
+    pub(crate) intent: Option<String>,
 }
 
 impl Store {
@@ -110,12 +139,39 @@ impl Store {
         found.iter().map(|(_, record)| key(record)).collect()
     }
 
-    /// Begins a flow. Durable when it returns, as are all below.
+    /// The flows of a pipeline, by statement.
     ///
     /// # Errors
-    /// `Conflict` if it exists, `Storage`.
-    pub fn create_flow(&self, key: FlowKey, state: &FlowState) -> Result<(), Error> {
-        self.put_flow(key, Expect::Absent, &Stored { state: *state, intent: None })
+    /// `Corrupt`, `Storage`.
+    pub fn flows(&self, pipeline: PipelineId) -> Result<Vec<(FlowKey, FlowRecord)>, Error> {
+        let mut flows = Vec::new();
+        for (key, _, stored) in self.stored_flows(pipeline)? {
+            let intent = stored.intent.map(String::into_bytes);
+            flows.push((key, FlowRecord { state: stored.state, intent }));
+        }
+        Ok(flows)
+    }
+
+    pub(crate) fn stored_flows(&self, pipeline: PipelineId) -> Result<Vec<(FlowKey, u64, Stored)>, Error> {
+        let (_, found) = self.records.list(&[Space::Flow], &format!("{pipeline}/"))?;
+        let mut flows = Vec::with_capacity(found.len());
+        for (space, record) in found {
+            let key = FlowKey::parse(&record.key).ok_or_else(|| {
+                Error::new(ErrorKind::Corrupt, format!("record flow/{}: no such key", record.key))
+            })?;
+            flows.push((key, record.version, parse(space, &record)?));
+        }
+        flows.sort_by_key(|(key, ..)| *key);
+        Ok(flows)
+    }
+
+    /// Begins flows, all or none. Durable when it returns, as are all below.
+    ///
+    /// # Errors
+    /// `Conflict` if one of them exists, `Storage`.
+    pub fn create_flows(&self, flows: &[(FlowKey, FlowState)]) -> Result<(), Error> {
+        let writes = flows.iter().map(|(key, state)| flow_write(*key, Expect::Absent, state));
+        self.records.write(None, &writes.collect::<Result<Vec<_>, _>>()?).map(|_| ())
     }
 
     /// Writes down what the sink is about to make visible: JSON of the sink's own, opaque here.
@@ -157,12 +213,27 @@ impl Store {
         self.put_flow(key, Expect::Version(version), &Stored { state: *new, intent: None })
     }
 
+    /// Forgets these flows, whose streams or sinks are gone.
+    ///
+    /// # Errors
+    /// `Storage`.
+    pub fn forget_flows(&self, keys: &[FlowKey]) -> Result<(), Error> {
+        let write = |key: &FlowKey| Write {
+            space: Space::Flow,
+            key: key.to_string(),
+            expect: Expect::Any,
+            value: None,
+        };
+        self.records.write(None, &keys.iter().map(write).collect::<Vec<_>>()).map(|_| ())
+    }
+
     /// Forgets a pipeline's flows; fine if there are none.
     ///
     /// # Errors
     /// `Storage`.
     pub fn delete_flows(&self, pipeline: PipelineId) -> Result<(), Error> {
-        let (_, found) = self.records.list(&[Space::Flow], &format!("{pipeline}/"))?;
+        let (_, mut found) = self.records.list(&[Space::Flow], &format!("{pipeline}/"))?;
+        found.extend(self.records.list(&[Space::Retired], &pipeline.to_string())?.1);
         let writes: Vec<_> = found
             .into_iter()
             .map(|(space, record)| Write { space, key: record.key, expect: Expect::Any, value: None })
@@ -194,4 +265,10 @@ impl Store {
         let write = Write { space: Space::Flow, key: key.to_string(), expect, value: Some(json(stored)?) };
         self.records.write(None, &[write]).map(|_| ())
     }
+}
+
+/// A write of a flow without an intent.
+pub(crate) fn flow_write(key: FlowKey, expect: Expect, state: &FlowState) -> Result<Write, Error> {
+    let value = json(&Stored { state: *state, intent: None })?;
+    Ok(Write { space: Space::Flow, key: key.to_string(), expect, value: Some(value) })
 }

@@ -9,7 +9,8 @@
 //! ```
 //!
 //! Layers: [`records`] (versioned records with preconditions, few verbs, the seam) ← [`Store`] (resources and a revision to
-//! watch; `flows` adds the commit records of flows, `tokens` the account's tokens; neither is part of the revision).
+//! watch; `flows` adds the commit records of flows, `versions` those of a pipeline's past SQL, `tokens` the account's tokens; none is
+//! part of the revision).
 //!
 //! **Invariant:** whatever a method reports as done is on disk; a change of several records happens whole or not at all;
 //! a record is only replaced by somebody who has seen its newest version.
@@ -30,6 +31,7 @@ mod resources;
 mod sqlite;
 mod tokens;
 mod vault;
+mod versions;
 
 pub use catalog::{Catalog, Legacy};
 pub use error::{Error, ErrorKind};
@@ -38,3 +40,4 @@ pub use identity::Identity;
 pub use resources::{Change, Store};
 pub use sqlite::SqliteRecords;
 pub use tokens::{NewToken, USES_SAVED_EVERY};
+pub use versions::{PastVersion, Span, Totals};

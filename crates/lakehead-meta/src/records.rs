@@ -24,7 +24,9 @@ pub enum Space {
     Bucket,
     Credentials,
     Flow,
+    Retired,
     Token,
+    Version,
 }
 
 impl Space {
@@ -38,7 +40,9 @@ impl Space {
             Space::Bucket => "bucket",
             Space::Credentials => "credentials",
             Space::Flow => "flow",
+            Space::Retired => "retired",
             Space::Token => "token",
+            Space::Version => "version",
         }
     }
 }

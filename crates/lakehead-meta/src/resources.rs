@@ -32,7 +32,7 @@ pub enum Change {
     },
     /// Removes a sink and its credentials.
     DeleteSink(SinkId),
-    /// Makes or replaces a pipeline.
+    /// Makes or replaces a pipeline. One of a higher version makes the version before a past one.
     PutPipeline(Pipeline),
     /// Removes a pipeline; its flows stay until the runtime has stopped it and calls [`Store::delete_flows`].
     DeletePipeline(PipelineId),
@@ -98,7 +98,7 @@ impl Store {
                 Space::Pipeline => Change::PutPipeline(parse(*space, record)?),
                 Space::Legacy => Change::PutLegacy { pipeline: parse(*space, record)?, credentials: None },
                 Space::Bucket => Change::PutBucket(parse(*space, record)?),
-                Space::Credentials | Space::Flow | Space::Token => continue,
+                Space::Credentials | Space::Flow | Space::Retired | Space::Token | Space::Version => continue,
             });
         }
         Ok(Store {
@@ -159,8 +159,14 @@ impl Store {
                 write(Space::Sink, id.to_string(), None);
                 write(Space::Credentials, id.to_string(), None);
             }
-            Change::PutPipeline(p) => write(Space::Pipeline, p.id.to_string(), Some(json(p)?)),
-            Change::DeletePipeline(id) => write(Space::Pipeline, id.to_string(), None),
+            Change::PutPipeline(p) => {
+                write(Space::Pipeline, p.id.to_string(), Some(json(p)?));
+                self.keep_version(p, &mut write)?;
+            }
+            Change::DeletePipeline(id) => {
+                write(Space::Pipeline, id.to_string(), None);
+                self.drop_versions(*id, &mut write)?;
+            }
             Change::PutLegacy { pipeline, credentials } => {
                 write(Space::Legacy, pipeline.id.to_string(), Some(json(pipeline)?));
                 let sink = pipeline.sink_id();

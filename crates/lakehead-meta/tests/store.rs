@@ -167,7 +167,7 @@ fn a_flow_goes_from_intent_to_commit_and_survives_reopens() {
     let (key, state) = flow();
     let store = open(dir.path());
     assert_eq!(store.flow(key).unwrap(), None);
-    store.create_flow(key, &state).unwrap();
+    store.create_flows(&[(key, state)]).unwrap();
     store.record_intent(key, Position(10), b"{\"files\":[]}").unwrap();
     drop(store);
 
@@ -189,7 +189,7 @@ fn commits_do_not_wake_the_watchers_of_the_catalog() {
     let (key, state) = flow();
     let store = open(dir.path());
     let watch = store.watch();
-    store.create_flow(key, &state).unwrap();
+    store.create_flows(&[(key, state)]).unwrap();
     store.record_commit(key, Position(10), &FlowState { committed: Position(11), ..state }).unwrap();
     assert!(!watch.has_changed().unwrap());
     store.change(0, &[Change::PutStream(stream(1))]).unwrap();
@@ -204,8 +204,8 @@ fn the_preconditions_of_a_flow_hold() {
         |r: Result<(), lakehead_meta::Error>| assert_eq!(r.unwrap_err().kind(), ErrorKind::Conflict);
     conflict(store.record_intent(key, Position(10), b"1"));
     conflict(store.record_commit(key, Position(10), &state));
-    store.create_flow(key, &state).unwrap();
-    conflict(store.create_flow(key, &state));
+    store.create_flows(&[(key, state)]).unwrap();
+    conflict(store.create_flows(&[(key, state)]));
     conflict(store.record_intent(key, Position(9), b"1"));
     store.record_intent(key, Position(10), b"1").unwrap();
     conflict(store.record_intent(key, Position(10), b"2"));
@@ -222,7 +222,7 @@ fn deleting_the_flows_of_a_pipeline_leaves_those_of_others() {
     let store = open(dir.path());
     let key = |pipeline, statement| FlowKey { pipeline: PipelineId(pipeline), statement };
     for k in [key(1, 0), key(1, 11), key(2, 0)] {
-        store.create_flow(k, &FlowState::default()).unwrap();
+        store.create_flows(&[(k, FlowState::default())]).unwrap();
     }
     store.delete_flows(PipelineId(1)).unwrap();
     store.delete_flows(PipelineId(1)).unwrap();
@@ -292,7 +292,7 @@ fn a_second_server_on_the_same_directory_is_refused() {
 fn a_flipped_bit_in_a_record_is_detected() {
     let dir = tempfile::tempdir().unwrap();
     let store = open(dir.path());
-    store.create_flow(flow().0, &flow().1).unwrap();
+    store.create_flows(&[flow()]).unwrap();
     drop(store);
     let path = dir.path().join("meta.sqlite");
     let mut bytes = std::fs::read(&path).unwrap();

@@ -121,7 +121,8 @@ impl LegacyPipeline {
         let table = |table| TableRef { table, name: name.clone(), version: self.version };
         Pipeline {
             id: self.id,
-            version: self.version,
+            // Of its SQL, which never changes.
+            version: 1,
             sql: format!("INSERT INTO \"{name}\" SELECT * FROM \"{name}\""),
             tables: vec![table(Table::Stream(self.stream_id())), table(Table::Sink(self.sink_id()))],
             created_at: self.created_at,

@@ -3,6 +3,7 @@
 pub mod access;
 pub mod api;
 mod binding;
+mod columns;
 pub mod config;
 pub mod control;
 pub mod demo;
@@ -13,6 +14,7 @@ pub mod hosts;
 pub mod http;
 pub mod ingest;
 pub mod metrics;
+mod preview;
 pub mod runtime;
 pub mod startup;
 pub mod storage;

@@ -1,28 +1,32 @@
-//! Running pipelines: each `INSERT` of each pipeline is a *flow*, a thread that reads its stream from the log, decodes,
-//! transforms and writes into its sink, and commits.
+//! Running pipelines: each `INSERT` of each pipeline is a *flow*, which transforms, writes into its sink and commits; the flows
+//! of a pipeline that read the same stream share a *feed*, a thread that reads and decodes it once.
 //!
 //! ```text
-//!   metadata ─watch─► supervisor ── starts and stops ─► flow ── read ► decode ► transform ► write ─┐
-//!                         ▲                              ▲                                         │ roll
-//!                         └── progress: committed ◄──────┴── intent ► publish ► record commit ◄────┘
+//!   metadata ─watch─► supervisor ─ plan ─ starts and stops ─► feed ── read ► decode ─┬► flow ── transform ► write ─┐
+//!                         ▲                                                          └► flow …                     │ roll
+//!                         └── progress: committed ◄───────────────── intent ► publish ► record commit ◄────────────┘
 //!                              └─► log.trim
 //! ```
 //!
 //! **Invariants:** a flow's committed position, its counts and its intent are one record in the metadata store. Whatever
 //! goes wrong in a flow, it drops all it holds and begins again from that record: there is no other way to recover.
 //!
-//! **Bounds:** a flow holds the frames of one read ([`flow::READ_BYTES`]) and the batch made of them; as many flows work at
+//! **Bounds:** a feed holds the frames of one read ([`feed::READ_BYTES`]) and the batch made of them; as many feeds work at
 //! once as there are cores, the others wait for their turn.
 
+mod apart;
 mod batch;
 mod commit;
 mod dead_letters;
+mod feed;
 mod flow;
+pub(crate) mod isolate;
+mod plan;
 mod progress;
 mod report;
 mod status;
 mod supervisor;
-mod turnstile;
+pub(crate) mod turnstile;
 
 pub use status::Statuses;
 pub use supervisor::{Runtime, Supervisor};

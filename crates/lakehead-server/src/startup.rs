@@ -144,6 +144,7 @@ impl Server {
         let saving_uses = tokio::spawn(save_uses(Arc::clone(&store)));
         let control = wiring::control(
             Arc::clone(&store),
+            log.clone(),
             storage,
             statuses,
             Arc::clone(&clock),

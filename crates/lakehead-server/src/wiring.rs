@@ -4,32 +4,41 @@ use std::sync::Arc;
 
 use axum::Router;
 use lakehead_decode::arrow_schema;
+use lakehead_log::LocalLog;
 use lakehead_meta::{Identity, Store};
 use lakehead_model::resource::{Sink, Stream};
 use lakehead_model::{Clock, PipelineId, Random, StreamId};
-use lakehead_transform::Source;
+use lakehead_transform::{Refusal, Source, StepSummary};
 
 use crate::access::Access;
 use crate::api::{self, Api};
 use crate::control::{
-    BucketStore, Control, Error, LocalBuckets, Object, ObjectEntry, Parts, SqlCompiler, SqlRefusal,
-    StatementRef, Usage,
+    BucketStore, Control, Error, LocalBuckets, Object, ObjectEntry, Parts, SqlCompiler, SqlPlace, SqlRefusal,
+    StatementRef, StepRef, Usage,
 };
+use crate::preview::Previews;
 use crate::runtime::Statuses;
+use crate::runtime::turnstile::Turnstile;
 use crate::storage::Storage;
+
+/// SQL texts that are compiled at one time for the API: each may take seconds of a core.
+const PLANNING_AT_ONCE: usize = 2;
 
 pub(crate) fn control(
     store: Arc<Store>,
+    log: LocalLog,
     storage: Arc<Storage>,
     statuses: Arc<Statuses>,
     clock: Arc<dyn Clock>,
     random: Arc<dyn Random>,
     identity: &Identity,
 ) -> Arc<Control> {
+    let planning = Arc::new(Turnstile::new(PLANNING_AT_ONCE));
     Arc::new(Control::new(Parts {
         store,
+        previewer: Arc::new(Previews::new(log, Arc::clone(&clock), Arc::clone(&planning))),
         account_id: identity.account_id().to_owned(),
-        sql: Arc::new(Sql),
+        sql: Arc::new(Sql { planning }),
         clock,
         random,
         buckets: Arc::new(Folders { storage }),
@@ -46,20 +55,33 @@ pub(crate) fn api(control: Arc<Control>, access: Arc<Access>, base_url: &str) ->
     })
 }
 
-struct Sql;
+/// Compiles SQL to see whether it can run.
+struct Sql {
+    planning: Arc<Turnstile>,
+}
 
 impl SqlCompiler for Sql {
     fn check(&self, sql: &str, streams: &[Stream], sinks: &[Sink]) -> Result<Vec<StatementRef>, SqlRefusal> {
         let source = |s: &Stream| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
         let sources: Vec<_> = streams.iter().map(source).collect();
         let sinks: Vec<_> = sinks.iter().map(|s| s.name.clone()).collect();
-        lakehead_transform::compile(sql, &sources, &sinks)
-            .map(|all| all.into_iter().map(|s| StatementRef { stream: s.stream, sink: s.sink }).collect())
-            .map_err(|refusal| SqlRefusal {
-                message: refusal.message,
-                line_column: refusal.place.map(|p| (p.line, p.column)),
-            })
+        let _turn = self.planning.enter();
+        let statements = lakehead_transform::compile(sql, &sources, &sinks).map_err(refusal)?;
+        let step = |step: &StepSummary| StepRef { kind: step.kind, description: step.description.clone() };
+        let described = statements.into_iter().map(|statement| StatementRef {
+            columns: Arc::clone(statement.program.output_schema()),
+            steps: statement.program.steps().iter().map(step).collect(),
+            stream: statement.stream,
+            sink: statement.sink,
+        });
+        Ok(described.collect())
     }
+}
+
+/// The compiler's refusal in the words of the control plane.
+pub(crate) fn refusal(refusal: Refusal) -> SqlRefusal {
+    let place = refusal.place.map(|p| SqlPlace { line: p.line, column: p.column, text: p.text });
+    SqlRefusal { message: refusal.message, place }
 }
 
 /// Buckets of the API: folders, wherever the configuration puts them. A bucket in an S3 store belongs to that store: it is

@@ -14,7 +14,7 @@ use crate::staged::Output;
 use self::json::JsonFile;
 use self::parquet::ParquetFile;
 
-pub use self::json::JSON_BUFFER_BYTES;
+pub use self::json::{JSON_BUFFER_BYTES, json_lines};
 
 /// Says whether every column of a query can be written in `format`, before a pipeline is created.
 ///

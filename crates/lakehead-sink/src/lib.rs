@@ -39,7 +39,7 @@ mod publish;
 mod staged;
 mod writer;
 
-pub use encode::{JSON_BUFFER_BYTES, check_columns};
+pub use encode::{JSON_BUFFER_BYTES, check_columns, json_lines};
 pub use error::{Error, ErrorKind};
 pub use key::validate;
 pub use memory::{MEMORY_BYTES_DEFAULT, MemoryBudget};

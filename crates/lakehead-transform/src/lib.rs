@@ -2,25 +2,38 @@
 //! sink's columns.
 //!
 //! ```text
-//!   text ─► statement (parse, limits) ─► plan (name, allow-list, coerce, push down) ─► Program (filter and project steps)
-//!                                                                                       └─ run(batch) per batch
+//!   text ─► statement (parse, limits) ─► grammar (allow-list) ─► select (a level for each SELECT) ─► plan ─► Program
+//!                                          relation: names ─┐      │                                           └─ run(batch)
+//!                                                           └─ expression (types, constants)
 //! ```
 //!
 //! **Invariants:** the only crate that knows DataFusion. A program is stateless: what it makes of a row depends on that row
 //! alone. Nothing a user writes can reach files, tables or functions that are not listed here, nor exhaust the stack:
 //! tokens, nesting and expression depth are limited before planning, and planning runs on a thread with a large stack.
 
+mod data_type;
+mod dialect;
+mod executable;
+mod expression;
 mod functions;
+mod grammar;
+mod json_text;
 mod names;
 mod plan;
 mod program;
 mod refusal;
+mod relation;
+mod select;
 mod statement;
+mod struct_cast;
+mod suggest;
+mod text;
+mod unnest;
 
 #[cfg(test)]
 mod tests;
 
-pub use program::{EvaluationError, Failure, Output, Program};
+pub use program::{EvaluationError, Failure, Output, Program, StepSummary};
 pub use refusal::{Place, Refusal};
 
 use arrow::datatypes::SchemaRef;
@@ -58,8 +71,8 @@ pub struct Statement {
 /// construct that is not allowed.
 pub fn compile(sql: &str, sources: &[Source], sinks: &[String]) -> Result<Vec<Statement>, Refusal> {
     on_large_stack(|| {
-        let inserts = statement::parse(sql)?;
-        inserts.into_iter().map(|insert| plan::compile(insert, sources, Some(sinks))).collect()
+        let (inserts, text) = statement::parse(sql, false)?;
+        plan::compile(&inserts, &text, sources, Some(sinks))
     })
 }
 
@@ -69,8 +82,8 @@ pub fn compile(sql: &str, sources: &[Source], sinks: &[String]) -> Result<Vec<St
 /// As [`compile`].
 pub fn compile_preview(sql: &str, sources: &[Source]) -> Result<Vec<Statement>, Refusal> {
     on_large_stack(|| {
-        let inserts = statement::parse(sql)?;
-        inserts.into_iter().map(|insert| plan::compile(insert, sources, None)).collect()
+        let (inserts, text) = statement::parse(sql, true)?;
+        plan::compile(&inserts, &text, sources, None)
     })
 }
 

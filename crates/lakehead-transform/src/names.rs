@@ -1,26 +1,25 @@
-//! What names in SQL may mean: the pipeline's streams, and the listed functions.
+//! What DataFusion may ask while it plans an expression: the listed functions, operators and types by name, and nothing else.
+//! There are no tables here: `select` puts queries together itself.
 
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::DataType;
 use datafusion_common::config::ConfigOptions;
 use datafusion_common::{Result, TableReference, plan_err};
-use datafusion_expr::planner::{ContextProvider, ExprPlanner};
+use datafusion_expr::planner::{ContextProvider, ExprPlanner, TypePlanner};
 use datafusion_expr::{AggregateUDF, HigherOrderUDF, ScalarUDF, TableSource, WindowUDF};
 
-use crate::Source;
+use crate::data_type::Types;
 use crate::functions::{JsonPlanner, Registry};
 
-pub(crate) struct Names<'a> {
-    sources: &'a [Source],
+pub(crate) struct Names {
     expr_planners: Vec<Arc<dyn ExprPlanner>>,
     options: ConfigOptions,
 }
 
-impl<'a> Names<'a> {
-    pub(crate) fn new(sources: &'a [Source]) -> Self {
+impl Names {
+    pub(crate) fn new() -> Self {
         Names {
-            sources,
             expr_planners: vec![
                 Arc::new(JsonPlanner),
                 Arc::new(datafusion_functions::core::planner::CoreFunctionPlanner::default()),
@@ -42,29 +41,13 @@ pub(crate) fn find<'a, T>(all: &'a [T], name: &str, name_of: impl Fn(&T) -> &str
     })
 }
 
-/// A stream as the planner sees it. Filters are not pushed into it.
-pub(crate) struct StreamTable {
-    pub(crate) stream: String,
-    pub(crate) schema: SchemaRef,
-}
-
-impl TableSource for StreamTable {
-    fn schema(&self) -> SchemaRef {
-        Arc::clone(&self.schema)
-    }
-}
-
-impl ContextProvider for Names<'_> {
+impl ContextProvider for Names {
     fn get_table_source(&self, name: TableReference) -> Result<Arc<dyn TableSource>> {
-        let TableReference::Bare { table } = &name else {
-            return plan_err!("`{name}` is not the name of a stream");
-        };
-        match find(self.sources, table, |s| &s.name) {
-            Some(source) => {
-                Ok(Arc::new(StreamTable { stream: source.name.clone(), schema: Arc::clone(&source.schema) }))
-            }
-            None => plan_err!("stream `{table}` does not exist"),
-        }
+        plan_err!("`{name}` cannot be read inside an expression")
+    }
+
+    fn get_type_planner(&self) -> Option<Arc<dyn TypePlanner>> {
+        Some(Arc::new(Types))
     }
 
     fn get_expr_planners(&self) -> &[Arc<dyn ExprPlanner>] {

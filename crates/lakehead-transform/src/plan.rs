@@ -1,181 +1,291 @@
-//! From a query to a [`Program`]: name resolution and type coercion by DataFusion, then the allow-list, then the steps.
+//! From the levels of a query to a [`Program`]: conditions moved down to where their columns come from, columns nobody needs
+//! left out, expressions made executable.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
-use datafusion_common::config::ConfigOptions;
-use datafusion_common::tree_node::TreeNodeRecursion;
-use datafusion_expr::LogicalPlan;
-use datafusion_expr::execution_props::ExecutionProps;
-use datafusion_optimizer::analyzer::Analyzer;
-use datafusion_optimizer::optimizer::{Optimizer, OptimizerContext, OptimizerRule};
-use datafusion_physical_expr::create_physical_expr;
-use datafusion_sql::planner::{ParserOptions, SqlToRel};
-use datafusion_sql::sqlparser::ast;
-use lakehead_model::Timestamp;
+use arrow::datatypes::{Schema, SchemaRef};
+use datafusion_common::Column;
+use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_expr::Expr;
+use datafusion_expr::utils::conjunction;
 
+use crate::data_type::stored;
+use crate::executable::{Executable, can_fail, projection};
+use crate::expression::Expressions;
 use crate::functions;
-use crate::names::{self, Names, StreamTable};
-use crate::program::{Program, Step};
+use crate::grammar::Grammar;
+use crate::names::{self, Names};
+use crate::program::{Program, Step, StepSummary};
+use crate::select::{Chain, Item, Level, Queries};
 use crate::statement::Insert;
+use crate::suggest::{hint, short};
+use crate::text::Text;
 use crate::{Refusal, Source, Statement};
 
+/// Characters of a step's summary.
+const SUMMARY_CHARS_MAX: usize = 200;
+
+/// Compiles the statements of a text. Sinks need not exist if `sinks` is None.
 pub(crate) fn compile(
-    insert: Insert,
+    inserts: &[Insert],
+    text: &Text<'_>,
     sources: &[Source],
     sinks: Option<&[String]>,
-) -> Result<Statement, Refusal> {
-    let sink = match sinks {
-        None => insert.sink,
-        Some(sinks) => names::find(sinks, &insert.sink, String::as_str)
-            .ok_or_else(|| Refusal::new(format!("sink `{}` does not exist", insert.sink)))?
-            .clone(),
+) -> Result<Vec<Statement>, Refusal> {
+    let registered = Names::new();
+    let is_function = |name: &str| {
+        use datafusion_expr::planner::ContextProvider;
+        registered.get_function_meta(name).is_some()
     };
-    let now = Timestamp(0);
-    let planning = functions::begin_planning();
-    let names = Names::new(sources);
-    let options = ParserOptions { map_string_types_to_utf8view: false, ..ParserOptions::new() };
-    let plan = SqlToRel::new_with_options(&names, options)
-        .sql_statement_to_plan(ast::Statement::Query(insert.query))?;
-    allow(&plan)?;
+    let mut grammar = Grammar::new(text, &is_function);
+    for insert in inserts {
+        grammar.query(&insert.query)?;
+    }
+    let expressions = Expressions { names: &registered, text };
+    let queries = Queries { sources, text, expressions: &expressions };
+    let mut statements: Vec<Statement> = Vec::with_capacity(inserts.len());
+    for insert in inserts {
+        let sink = sink(insert, text, sinks)?;
+        let planning = functions::begin_planning();
+        let chain = queries.plan(&insert.query)?;
+        let statement = statement(&chain, sink, text)?;
+        planning.exceeded().map_or(Ok(()), |limit| Err(Refusal::new(limit.to_string())))?;
+        same_columns(&statements, &statement).map_err(|message| match &insert.sink {
+            Some(name) => text.refuse(name.span, message),
+            None => Refusal::new(message),
+        })?;
+        statements.push(statement);
+    }
+    Ok(statements)
+}
 
-    let config = Arc::new(ConfigOptions::new());
-    let plan = functions::prepare(plan)?;
-    let plan = Analyzer::new().execute_and_check(plan, &config, |_, _| {})?;
-    let plan = functions::guard(plan)?;
-    let context = OptimizerContext::new_with_config_options(config)
-        .with_query_execution_start_time(now.to_utc())
-        .with_max_passes(3);
-    let plan = Optimizer::with_rules(rules()).optimize(plan, &context, |_, _| {})?;
-    let plan = functions::guard(plan)?;
-    planning.exceeded().map_or(Ok(()), |limit| Err(Refusal::new(limit.to_string())))?;
-
-    let mut builder = Builder { props: ExecutionProps::new(), scan: None, steps: Vec::new() };
-    builder.props.query_execution_start_time = Some(now.to_utc());
-    builder.add(&plan)?;
-    let (stream, projection) = builder.scan.ok_or_else(|| Refusal::new("the SELECT reads no stream"))?;
-    let output = output_schema(plan.schema().as_arrow())?;
-    Ok(Statement {
-        stream,
-        sink,
-        projection,
-        reads_ingest_time: false,
-        program: Program::new(builder.steps, output, functions::largest_constant(&plan)?),
+fn sink(insert: &Insert, text: &Text<'_>, sinks: Option<&[String]>) -> Result<String, Refusal> {
+    let Some(name) = &insert.sink else { return Ok(String::new()) };
+    let Some(sinks) = sinks else { return Ok(name.value.clone()) };
+    names::find(sinks, &name.value, String::as_str).cloned().ok_or_else(|| {
+        let known = sinks.iter().map(String::as_str);
+        let message = format!("sink `{}` does not exist{}", short(&name.value), hint(&name.value, known));
+        text.refuse(name.span, message)
     })
 }
 
-/// What shortens the work per row: constants folded, filters before projections, columns nobody reads left out.
-fn rules() -> Vec<Arc<dyn OptimizerRule + Send + Sync>> {
-    vec![
-        Arc::new(datafusion_optimizer::simplify_expressions::SimplifyExpressions::new()),
-        Arc::new(datafusion_optimizer::push_down_filter::PushDownFilter::new()),
-        Arc::new(datafusion_optimizer::common_subexpr_eliminate::CommonSubexprEliminate::new()),
-        Arc::new(datafusion_optimizer::optimize_projections::OptimizeProjections::new()),
-    ]
+/// Files of a sink have one schema: what is wrong if another statement into the same sink makes other columns.
+fn same_columns(before: &[Statement], statement: &Statement) -> Result<(), String> {
+    let Some(other) = before.iter().find(|s| s.sink == statement.sink && !s.sink.is_empty()) else {
+        return Ok(());
+    };
+    let (one, two) = (other.program.output_schema(), statement.program.output_schema());
+    for (a, b) in one.fields().iter().zip(two.fields()) {
+        if a.name() != b.name() {
+            return Err(format!(
+                "every INSERT into sink `{}` must make the same columns: this one has `{}` where an earlier one has `{}`",
+                statement.sink,
+                short(b.name()),
+                short(a.name())
+            ));
+        }
+        if a.data_type() != b.data_type() {
+            return Err(format!(
+                "every INSERT into sink `{}` must make the same columns: `{}` is {} here and {} in an earlier one",
+                statement.sink,
+                short(a.name()),
+                crate::data_type::sql_name(b.data_type()),
+                crate::data_type::sql_name(a.data_type())
+            ));
+        }
+    }
+    if one.fields().len() != two.fields().len() {
+        return Err(format!(
+            "every INSERT into sink `{}` must make the same columns: this one has {}, an earlier one {}",
+            statement.sink,
+            two.fields().len(),
+            one.fields().len()
+        ));
+    }
+    Ok(())
 }
 
-/// The allow-list, over the logical plan: one scan of a stream, filters, projections, and names for them.
-fn allow(plan: &LogicalPlan) -> Result<(), Refusal> {
-    let mut scans = 0;
-    let mut refusal = None;
-    plan.apply_with_subqueries(|node| {
-        let refused = match node {
-            LogicalPlan::Projection(_) | LogicalPlan::Filter(_) | LogicalPlan::SubqueryAlias(_) => None,
-            LogicalPlan::TableScan(_) => {
-                scans += 1;
-                (scans > 1).then_some("reading more than one stream, or one stream twice")
+fn statement(chain: &Chain, sink: String, text: &Text<'_>) -> Result<Statement, Refusal> {
+    let output = output_schema(chain, text)?;
+    let mut stages: Vec<Stage<'_>> = chain.levels.iter().map(|level| Stage::new(level)).collect();
+    move_conditions(&mut stages);
+    let mut wanted: BTreeSet<usize> = (0..chain.columns.len()).collect();
+    for stage in stages.iter_mut().rev() {
+        wanted = stage.keep(&wanted);
+    }
+    let mut steps = Vec::new();
+    let mut summary = Vec::new();
+    for stage in &stages {
+        stage.add(&mut steps, &mut summary)?;
+    }
+    // The ingest time is behind the stream's own columns.
+    let own = chain.levels.first().map_or(0, |level| level.input.columns.len() - level.input.hidden);
+    Ok(Statement {
+        stream: chain.stream.clone(),
+        sink,
+        reads_ingest_time: wanted.contains(&own),
+        projection: wanted.into_iter().filter(|i| *i < own).collect(),
+        program: Program::new(steps, summary, output, largest_constant(&stages)?),
+    })
+}
+
+/// In bytes; every row of a batch may get it.
+fn largest_constant(stages: &[Stage<'_>]) -> Result<u64, Refusal> {
+    let mut largest = 0;
+    for stage in stages {
+        let schema = stage.level.input.schema(None)?;
+        let items = stage.kept_items().map(|item| &item.expr);
+        for expr in stage.conditions.iter().chain(items) {
+            largest = largest.max(functions::largest_constant(&projection(vec![expr.clone()], &schema)?)?);
+        }
+    }
+    Ok(largest)
+}
+
+/// A level on its way to steps.
+struct Stage<'a> {
+    level: &'a Level,
+    conditions: Vec<Expr>,
+    /// Indexes of its items that are needed, and of the input's columns.
+    items: Vec<usize>,
+    inputs: Vec<usize>,
+}
+
+/// Conditions over columns that a query only passes on go into that query: rows leave as early as they can. A condition stays
+/// behind the ones before it, as they may be what keeps it from failing.
+fn move_conditions(stages: &mut [Stage<'_>]) {
+    for upper in (1..stages.len()).rev() {
+        let (below, above) = stages.split_at_mut(upper);
+        let (Some(below), Some(above)) = (below.last_mut(), above.first_mut()) else { return };
+        let moved: Vec<Expr> =
+            above.conditions.iter().map_while(|c| below.level.passed_on(c, above.level)).collect();
+        above.conditions.drain(..moved.len());
+        below.conditions.extend(moved);
+    }
+}
+
+impl Level {
+    /// The condition over this level's input, if the columns in it are passed on as they are.
+    fn passed_on(&self, condition: &Expr, above: &Level) -> Option<Expr> {
+        let columns = condition.column_refs();
+        let below = |column: &Column| {
+            let index = above.input.index_of(&column.name)?;
+            match &self.items.get(index)?.expr {
+                Expr::Column(column) if self.unnest != Some(index) => Some(column.clone()),
+                _ => None,
             }
-            LogicalPlan::Aggregate(_) => Some("an aggregate or GROUP BY"),
-            LogicalPlan::Window(_) => Some("a window function"),
-            LogicalPlan::Distinct(_) => Some("DISTINCT"),
-            LogicalPlan::Sort(_) => Some("ORDER BY"),
-            LogicalPlan::Limit(_) => Some("LIMIT"),
-            LogicalPlan::Join(_) => Some("a join"),
-            LogicalPlan::Union(_) => Some("UNION"),
-            LogicalPlan::Unnest(_) => Some("UNNEST"),
-            LogicalPlan::Subquery(_) => Some("a subquery inside an expression"),
-            LogicalPlan::EmptyRelation(_) => Some("a SELECT without FROM"),
-            LogicalPlan::Values(_) => Some("VALUES"),
-            _ => Some("this kind of statement"),
         };
-        refusal = refused.or(refusal);
-        Ok(if refusal.is_some() { TreeNodeRecursion::Stop } else { TreeNodeRecursion::Continue })
-    })?;
-    match refusal {
-        Some(what) => Err(Refusal::new(format!(
-            "{what} is not supported: a pipeline is `INSERT INTO sink SELECT … FROM stream [WHERE …]`, row by row"
-        ))),
-        None => Ok(()),
-    }
-}
-
-struct Builder {
-    props: ExecutionProps,
-    scan: Option<(String, Vec<usize>)>,
-    steps: Vec<Step>,
-}
-
-impl Builder {
-    /// Appends the steps of `plan`, its inputs first.
-    fn add(&mut self, plan: &LogicalPlan) -> Result<(), Refusal> {
-        match plan {
-            LogicalPlan::SubqueryAlias(alias) => self.add(&alias.input),
-            LogicalPlan::Filter(filter) => {
-                self.add(&filter.input)?;
-                let predicate = create_physical_expr(&filter.predicate, filter.input.schema(), &self.props)?;
-                self.steps.push(Step::Filter(predicate));
-                Ok(())
-            }
-            LogicalPlan::Projection(projection) => {
-                self.add(&projection.input)?;
-                let columns = projection
-                    .expr
-                    .iter()
-                    .map(|e| create_physical_expr(e, projection.input.schema(), &self.props))
-                    .collect::<Result<Vec<_>, _>>()?;
-                self.steps.push(Step::Project(columns, Arc::new(projection.schema.as_arrow().clone())));
-                Ok(())
-            }
-            LogicalPlan::TableScan(scan) => {
-                let table = (scan.source.as_ref() as &dyn std::any::Any)
-                    .downcast_ref::<StreamTable>()
-                    .ok_or_else(|| Refusal::new("only streams can be read"))?;
-                let all = || (0..table.schema.fields().len()).collect();
-                self.scan = Some((table.stream.clone(), scan.projection.clone().unwrap_or_else(all)));
-                // Filters are only ever pushed here if the source takes them, and ours does not.
-                debug_assert!(scan.filters.is_empty());
-                Ok(())
-            }
-            other => Err(Refusal::new(format!("{} is not supported", other.display()))),
+        if columns.is_empty() || !columns.iter().all(|c| below(c).is_some()) {
+            return None;
         }
+        let moved = condition.clone().transform_up(|expr| match &expr {
+            Expr::Column(column) => {
+                Ok(below(column).map_or(Transformed::no(expr), |c| Transformed::yes(Expr::Column(c))))
+            }
+            _ => Ok(Transformed::no(expr)),
+        });
+        moved.ok().map(|moved| moved.data)
     }
 }
 
-/// The sink's columns: unique names, and types that every writer knows.
-fn output_schema(planned: &Schema) -> Result<SchemaRef, Refusal> {
+impl<'a> Stage<'a> {
+    fn new(level: &'a Level) -> Self {
+        Stage { level, conditions: level.conditions.clone(), items: Vec::new(), inputs: Vec::new() }
+    }
+
+    /// Keeps what is needed for the `wanted` items, and returns which of the input's columns that takes.
+    fn keep(&mut self, wanted: &BTreeSet<usize>) -> BTreeSet<usize> {
+        let mut items = wanted.clone();
+        // It makes rows, whether or not anybody looks at them.
+        items.extend(self.level.unnest);
+        self.items = items.into_iter().collect();
+        let inputs = self.read_by(&self.conditions, true);
+        self.inputs = inputs.iter().copied().collect();
+        inputs
+    }
+
+    fn kept_items(&self) -> impl Iterator<Item = &'a Item> {
+        let items = &self.level.items;
+        self.items.iter().filter_map(move |i| items.get(*i))
+    }
+
+    /// The input's columns that conditions and items read.
+    fn read_by(&self, conditions: &[Expr], with_items: bool) -> BTreeSet<usize> {
+        let items = self.kept_items().filter(|_| with_items).map(|item| &item.expr);
+        let columns = conditions.iter().chain(items).flat_map(Expr::column_refs);
+        columns.filter_map(|column| self.level.input.index_of(&column.name)).collect()
+    }
+
+    fn add(&self, steps: &mut Vec<Step>, summary: &mut Vec<StepSummary>) -> Result<(), Refusal> {
+        let mut current = self.inputs.clone();
+        if !self.level.condition_text.is_empty() {
+            summary.push(summarize("filter", &self.level.condition_text));
+        }
+        // A condition that can fail sees only the rows that the conditions before it let through.
+        let mut rest = self.conditions.as_slice();
+        while let Some((first, behind)) = rest.split_first() {
+            let more = behind.iter().take_while(|c| !can_fail(c)).count();
+            let together = conjunction(rest[..=more].iter().cloned()).unwrap_or_else(|| first.clone());
+            rest = &behind[more..];
+            let schema = self.level.input.schema(Some(&current))?;
+            let predicate = Executable::new(&schema).expression(together)?;
+            let needed = self.read_by(rest, true);
+            let keep: Vec<usize> = (0..current.len()).filter(|i| needed.contains(&current[*i])).collect();
+            current = keep.iter().map(|i| current[*i]).collect();
+            steps.push(Step::Filter { predicate, keep });
+        }
+        self.add_items(&current, steps, summary)
+    }
+
+    fn add_items(
+        &self,
+        current: &[usize],
+        steps: &mut Vec<Step>,
+        summary: &mut Vec<StepSummary>,
+    ) -> Result<(), Refusal> {
+        let unnest = self.level.unnest.and_then(|item| self.items.iter().position(|i| *i == item));
+        let passed_on = |(at, item): (usize, &Item)| matches!(&item.expr, Expr::Column(c) if self.level.input.index_of(&c.name) == current.get(at).copied());
+        let is_all = self.items.len() == current.len() && self.kept_items().enumerate().all(passed_on);
+        if !is_all {
+            summary.push(summarize("project", &self.level.items_text));
+            let schema = self.level.input.schema(Some(current))?;
+            let named = self.kept_items().map(|item| item.expr.clone().alias(item.field.name())).collect();
+            steps.extend(Executable::new(&schema).projections(named)?.into_iter().map(Step::Project));
+        }
+        if let Some(column) = unnest {
+            let name = self.kept_items().nth(column).map_or("", |item| item.field.name());
+            summary.push(summarize("unnest", name));
+            steps.push(Step::Unnest { column });
+        }
+        Ok(())
+    }
+}
+
+/// One line, shortened.
+fn summarize(kind: &'static str, written: &str) -> StepSummary {
+    let line = written.split_whitespace().collect::<Vec<_>>().join(" ");
+    let is_long = line.chars().count() > SUMMARY_CHARS_MAX;
+    let description =
+        if is_long { line.chars().take(SUMMARY_CHARS_MAX - 1).chain(['…']).collect() } else { line };
+    StepSummary { kind, description }
+}
+
+/// The sink's columns: names that differ in more than case, and types that every writer knows.
+fn output_schema(chain: &Chain, text: &Text<'_>) -> Result<SchemaRef, Refusal> {
     let mut seen = std::collections::HashSet::new();
-    let mut fields = Vec::with_capacity(planned.fields().len());
-    for field in planned.fields() {
+    let mut fields = Vec::with_capacity(chain.columns.len());
+    for (field, place) in chain.columns.iter().zip(&chain.places) {
         if !seen.insert(field.name().to_lowercase()) {
-            return Err(Refusal::new(format!(
-                "two columns are named `{}`; give one another name with AS",
-                field.name()
-            )));
+            let message = format!(
+                "two columns are named `{}`, but for case; give one another name with AS",
+                short(field.name())
+            );
+            return Err(text.refuse(*place, message));
         }
-        fields.push(Field::clone(field).with_data_type(plain(field.data_type())));
+        let data_type = stored(field.data_type())
+            .map_err(|why| text.refuse(*place, format!("the column `{}` {why}", short(field.name()))))?;
+        fields.push(Arc::new(arrow::datatypes::Field::clone(field).with_data_type(data_type)));
     }
     Ok(Arc::new(Schema::new(fields)))
-}
-
-/// Views, dictionaries and NULL-typed columns become the plain types they stand for.
-fn plain(data_type: &DataType) -> DataType {
-    let inner = |f: &Arc<Field>| Arc::new(Field::clone(f).with_data_type(plain(f.data_type())));
-    match data_type {
-        DataType::Utf8View | DataType::LargeUtf8 | DataType::Null => DataType::Utf8,
-        DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
-        DataType::Dictionary(_, values) => plain(values),
-        DataType::List(f) | DataType::LargeList(f) | DataType::ListView(f) => DataType::List(inner(f)),
-        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
-        other => other.clone(),
-    }
 }

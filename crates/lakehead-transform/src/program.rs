@@ -1,28 +1,56 @@
-//! Compiled SQL: filter and project steps over record batches.
+//! Compiled SQL: filter, project and unnest steps over record batches.
 
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions};
-use arrow::compute::{cast, filter_record_batch};
-use arrow::datatypes::SchemaRef;
+use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::compute::{CastOptions, cast_with_options, filter, filter_record_batch, take};
+use arrow::datatypes::{Field, Schema, SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
 use datafusion_common::DataFusionError;
 use datafusion_physical_expr::PhysicalExpr;
 use lakehead_model::Timestamp;
 
 use crate::functions;
+use crate::refusal::plain;
+use crate::suggest::short;
+use crate::unnest::unnest;
 
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// Keeps the rows for which the expression is true.
-    Filter(Arc<dyn PhysicalExpr>),
-    Project(Vec<Arc<dyn PhysicalExpr>>, SchemaRef),
+    /// Keeps the rows for which the expression is true, and of their columns those of `keep`.
+    Filter {
+        predicate: Arc<dyn PhysicalExpr>,
+        keep: Vec<usize>,
+    },
+    Project(Vec<Column>),
+    /// Makes a row of each element of a list.
+    Unnest {
+        column: usize,
+    },
+}
+
+/// A column that a projection makes.
+#[derive(Debug)]
+pub(crate) struct Column {
+    pub(crate) expr: Arc<dyn PhysicalExpr>,
+    /// For messages.
+    pub(crate) name: String,
+}
+
+/// A step as it may be shown to a person.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepSummary {
+    /// `filter`, `project` or `unnest`.
+    pub kind: &'static str,
+    /// What it does, much as in SQL; at most 200 characters.
+    pub description: String,
 }
 
 #[derive(Debug)]
 pub struct Program {
     steps: Vec<Step>,
+    summary: Vec<StepSummary>,
     output: SchemaRef,
     /// In bytes.
     largest_constant: u64,
@@ -66,27 +94,43 @@ impl From<DataFusionError> for EvaluationError {
     fn from(e: DataFusionError) -> Self {
         match functions::limit_of(&e) {
             Some(limit) => EvaluationError { failure: Failure::Limit, message: limit.to_string() },
-            None => {
-                EvaluationError { failure: Failure::Expression, message: e.find_root().strip_backtrace() }
-            }
+            None => EvaluationError { failure: Failure::Expression, message: plain(&e) },
         }
     }
 }
 
 impl From<ArrowError> for EvaluationError {
     fn from(e: ArrowError) -> Self {
-        EvaluationError { failure: Failure::Expression, message: e.to_string() }
+        EvaluationError::from(DataFusionError::from(e))
+    }
+}
+
+impl EvaluationError {
+    /// Says where it happened.
+    fn within(mut self, place: &str) -> Self {
+        self.message = format!("{place}: {}", self.message);
+        self
     }
 }
 
 impl Program {
-    pub(crate) fn new(steps: Vec<Step>, output: SchemaRef, largest_constant: u64) -> Self {
-        Program { steps, output, largest_constant }
+    pub(crate) fn new(
+        steps: Vec<Step>,
+        summary: Vec<StepSummary>,
+        output: SchemaRef,
+        largest_constant: u64,
+    ) -> Self {
+        Program { steps, summary, output, largest_constant }
     }
 
     /// The columns that [`Program::run`] makes: no views, no dictionaries, names unique without case.
     pub fn output_schema(&self) -> &SchemaRef {
         &self.output
+    }
+
+    /// What the program does to a batch, in order. Empty if it passes every column on.
+    pub fn steps(&self) -> &[StepSummary] {
+        &self.summary
     }
 
     /// Turns a batch of the stream's columns (those of `Statement::projection`, then the ingest time if it is read) into rows
@@ -97,50 +141,103 @@ impl Program {
     pub fn run(&self, batch: &RecordBatch, now: Timestamp) -> Result<Output, EvaluationError> {
         let _run = functions::begin(now);
         functions::check_constants(self.largest_constant, batch.num_rows())?;
-        let mut batch = batch.clone();
+        // Which row of the input each row comes from; only where a row can become several.
+        let makes_rows = self.steps.iter().any(|step| matches!(step, Step::Unnest { .. }));
+        let rows = u32::try_from(batch.num_rows()).map_err(|_| too_many_rows())?;
+        let origins = makes_rows.then(|| UInt32Array::from_iter_values(0..rows));
+        let mut state = State { batch: batch.clone(), origins };
         for step in &self.steps {
-            batch = step.run(&batch)?;
+            state = step.run(state)?;
         }
-        let columns = self.output.fields().iter().zip(batch.columns()).map(|(field, column)| {
-            if column.data_type() == field.data_type() {
-                Ok(Arc::clone(column))
-            } else {
-                cast(column, field.data_type())
-            }
-        });
+        let State { batch, origins } = state;
+        let columns =
+            self.output.fields().iter().zip(batch.columns()).map(|(field, column)| stored(column, field));
         let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
         let rows = with_rows(Arc::clone(&self.output), columns, batch.num_rows())?;
-        Ok(Output { kept: rows.num_rows(), rows })
+        // Rows are in the order of the input, so those of one record are neighbours.
+        let kept = match origins {
+            None => rows.num_rows(),
+            Some(origins) => origins.values().chunk_by(|a, b| a == b).count(),
+        };
+        Ok(Output { rows, kept })
     }
+}
+
+fn too_many_rows() -> EvaluationError {
+    EvaluationError { failure: Failure::Limit, message: "a batch has too many rows".into() }
+}
+
+fn stored(column: &ArrayRef, field: &Field) -> Result<ArrayRef, ArrowError> {
+    if column.data_type() == field.data_type() {
+        return Ok(Arc::clone(column));
+    }
+    cast_with_options(column, field.data_type(), &CastOptions { safe: false, ..CastOptions::default() })
 }
 
 fn with_rows(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new_with_options(schema, columns, &RecordBatchOptions::new().with_row_count(Some(rows)))
 }
 
+/// A batch between steps. Its columns are known by their place, not by name.
+struct State {
+    batch: RecordBatch,
+    origins: Option<UInt32Array>,
+}
+
+/// A batch of columns whose names nobody looks at.
+fn unnamed(columns: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch, ArrowError> {
+    let fields: Vec<Field> = columns.iter().map(|c| Field::new("", c.data_type().clone(), true)).collect();
+    with_rows(Arc::new(Schema::new(fields)), columns, rows)
+}
+
+fn evaluate(expr: &Arc<dyn PhysicalExpr>, batch: &RecordBatch) -> Result<ArrayRef, EvaluationError> {
+    Ok(expr.evaluate(batch)?.into_array(batch.num_rows())?)
+}
+
+impl Column {
+    fn failed(&self, error: EvaluationError) -> EvaluationError {
+        // What several columns have in common is computed under a name of the optimizer's.
+        if self.name.starts_with("__common_expr") {
+            return error;
+        }
+        error.within(&format!("column `{}`", short(&self.name)))
+    }
+}
+
 impl Step {
-    fn run(&self, batch: &RecordBatch) -> Result<RecordBatch, EvaluationError> {
+    fn run(&self, state: State) -> Result<State, EvaluationError> {
+        let State { batch, origins } = state;
+        let rows = batch.num_rows();
         match self {
-            Step::Filter(predicate) => {
-                let keep = predicate.evaluate(batch)?.into_array(batch.num_rows())?;
-                let keep = keep.as_boolean_opt().ok_or_else(|| EvaluationError {
+            Step::Filter { predicate, keep } => {
+                let mask = evaluate(predicate, &batch).map_err(|e| e.within("WHERE"))?;
+                let mask = mask.as_boolean_opt().ok_or_else(|| EvaluationError {
                     failure: Failure::Expression,
-                    message: format!("WHERE gave {}, not a boolean", keep.data_type()),
+                    message: format!("WHERE gave {}, not a condition", mask.data_type()),
                 })?;
-                if keep.null_count() == 0 && keep.true_count() == batch.num_rows() {
-                    return Ok(batch.clone());
+                let batch = batch.project(keep)?;
+                if mask.null_count() == 0 && mask.true_count() == rows {
+                    return Ok(State { batch, origins });
                 }
-                Ok(filter_record_batch(batch, keep)?)
+                let origins = origins.map(|o| filter(&o, mask)).transpose()?;
+                let origins = origins.map(|o| o.as_primitive::<UInt32Type>().clone());
+                Ok(State { batch: filter_record_batch(&batch, mask)?, origins })
             }
-            Step::Project(columns, schema) => {
-                let arrays = columns
-                    .iter()
-                    .map(|c| {
-                        let column = c.evaluate(batch)?.into_array(batch.num_rows())?;
-                        functions::charge(c.as_ref(), &column).map(|()| column)
-                    })
-                    .collect::<Result<Vec<_>, DataFusionError>>()?;
-                Ok(with_rows(Arc::clone(schema), arrays, batch.num_rows())?)
+            Step::Project(columns) => {
+                let arrays = columns.iter().map(|c| {
+                    let column = evaluate(&c.expr, &batch).map_err(|e| c.failed(e))?;
+                    functions::charge(c.expr.as_ref(), &column).map_err(|e| c.failed(e.into()))?;
+                    Ok(column)
+                });
+                let arrays = arrays.collect::<Result<Vec<_>, EvaluationError>>()?;
+                Ok(State { batch: unnamed(arrays, rows)?, origins })
+            }
+            Step::Unnest { column } => {
+                let (columns, from) = unnest(batch.columns(), *column)?;
+                let rows = from.len();
+                let origins = origins.map(|o| take(&o, &from, None)).transpose()?;
+                let origins = origins.map(|o| o.as_primitive::<UInt32Type>().clone());
+                Ok(State { batch: unnamed(columns, rows)?, origins })
             }
         }
     }

@@ -1,52 +1,48 @@
 //! The shape of a pipeline's text: `INSERT INTO sink query {; INSERT INTO sink query} [;]`, within limits.
 
-use std::ops::ControlFlow;
-
-use datafusion_sql::sqlparser::ast::{Expr, ObjectName, Query, Statement, TableObject, Visit, Visitor};
-use datafusion_sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion_sql::sqlparser::ast::{
+    Ident, Insert as InsertStatement, ObjectName, Query, Spanned, Statement, TableObject,
+};
 use datafusion_sql::sqlparser::parser::{Parser, ParserError};
-use datafusion_sql::sqlparser::tokenizer::Tokenizer;
+use datafusion_sql::sqlparser::tokenizer::{Location, Token, TokenWithSpan, Tokenizer};
 use lakehead_model::limits::SQL_BYTES_MAX;
 
 use crate::Refusal;
+use crate::dialect::PipelineDialect;
+use crate::suggest::short;
+use crate::text::Text;
 
-/// Tokens of a whole text.
-const TOKENS_MAX: usize = 10_000;
-/// Nesting of expressions, flat chains of operators included: each link of `a + b + c` is a level.
-const EXPRESSION_DEPTH_MAX: usize = 256;
+/// Tokens of a whole text, without white space.
+const TOKENS_MAX: usize = 40_000;
 /// Nesting that the parser follows (parentheses, subqueries).
 const PARSER_DEPTH_MAX: usize = 64;
 /// Statements of a pipeline.
 const STATEMENTS_MAX: usize = 20;
+/// Of a name in the SQL.
+pub(crate) const IDENTIFIER_BYTES_MAX: usize = 255;
 
 pub(crate) struct Insert {
-    pub(crate) sink: String,
+    /// None for a SELECT that stands alone.
+    pub(crate) sink: Option<Ident>,
     pub(crate) query: Box<Query>,
 }
 
-pub(crate) fn parse(sql: &str) -> Result<Vec<Insert>, Refusal> {
+/// The statements of a text, and the text for places in it. A SELECT may stand alone if `is_preview`.
+pub(crate) fn parse(sql: &str, is_preview: bool) -> Result<(Vec<Insert>, Text<'_>), Refusal> {
     if sql.len() > SQL_BYTES_MAX {
         return Err(Refusal::new(format!("the SQL has {} bytes; the limit is {SQL_BYTES_MAX}", sql.len())));
     }
-    let dialect = PostgreSqlDialect {};
-    let tokens = Tokenizer::new(&dialect, sql)
-        .tokenize_with_location()
-        .map_err(|e| Refusal::new(format!("SQL syntax error: {e}")))?;
-    if tokens.len() > TOKENS_MAX {
-        return Err(Refusal::new(format!("the SQL has {} tokens; the limit is {TOKENS_MAX}", tokens.len())));
-    }
+    let dialect = PipelineDialect::default();
+    let tokens = Tokenizer::new(&dialect, sql).tokenize_with_location().map_err(|e| {
+        Text::new(sql, &[]).refuse_location(e.location, format!("SQL syntax error: {}", e.message))
+    })?;
+    let text = Text::new(sql, &tokens);
+    check_tokens(&tokens, &text)?;
     let statements = Parser::new(&dialect)
         .with_recursion_limit(PARSER_DEPTH_MAX)
         .with_tokens_with_locations(tokens)
         .parse_statements()
-        .map_err(|e| match e {
-            ParserError::RecursionLimitExceeded => {
-                Refusal::new(format!("the SQL is nested too deep; the limit is {PARSER_DEPTH_MAX} levels"))
-            }
-            ParserError::ParserError(text) | ParserError::TokenizerError(text) => {
-                Refusal::new(format!("SQL syntax error: {text}"))
-            }
-        })?;
+        .map_err(|e| syntax_error(&e, &text))?;
     if statements.is_empty() {
         return Err(Refusal::new("the SQL is empty; `INSERT INTO sink SELECT … FROM stream` is needed"));
     }
@@ -56,65 +52,122 @@ pub(crate) fn parse(sql: &str) -> Result<Vec<Insert>, Refusal> {
             statements.len()
         )));
     }
-    statements.into_iter().map(insert).collect()
+    let inserts =
+        statements.into_iter().map(|s| statement(s, is_preview, &text)).collect::<Result<_, _>>()?;
+    Ok((inserts, text))
 }
 
-fn insert(statement: Statement) -> Result<Insert, Refusal> {
-    let _ = statement.visit(&mut Depth::default()).map_break(Err::<(), _>).break_value().transpose()?;
-    let Statement::Insert(insert) = statement else {
-        let text = statement.to_string();
-        let verb = text.split_whitespace().next().unwrap_or_default();
-        return Err(Refusal::new(format!(
-            "`{verb}` is not allowed; a pipeline holds `INSERT INTO sink SELECT …` statements"
-        )));
-    };
+fn check_tokens(tokens: &[TokenWithSpan], text: &Text<'_>) -> Result<(), Refusal> {
+    let mut count = 0;
+    for token in tokens {
+        if let Token::Word(word) = &token.token
+            && word.value.len() > IDENTIFIER_BYTES_MAX
+        {
+            let message = format!(
+                "the name `{}` has {} bytes; the limit is {IDENTIFIER_BYTES_MAX}",
+                short(&word.value),
+                word.value.len()
+            );
+            return Err(text.refuse(token.span, message));
+        }
+        count += usize::from(!matches!(token.token, Token::Whitespace(_)));
+        if count > TOKENS_MAX {
+            let message = format!("the SQL has more than {TOKENS_MAX} words and signs");
+            return Err(text.refuse_at(Some(token.span.start), message));
+        }
+    }
+    Ok(())
+}
+
+fn syntax_error(error: &ParserError, text: &Text<'_>) -> Refusal {
+    match error {
+        ParserError::RecursionLimitExceeded => text.refuse_at(
+            text.deepest(),
+            format!("the SQL is nested too deep; the limit is {PARSER_DEPTH_MAX} levels of the grammar"),
+        ),
+        ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
+            let (message, location) = split_location(message);
+            let message: String = message.chars().take(300).collect();
+            text.refuse_at(location, format!("SQL syntax error: {message}"))
+        }
+    }
+}
+
+/// The parser puts places into its sentences: `… at Line: 1, Column: 8`.
+fn split_location(message: &str) -> (&str, Option<Location>) {
+    let Some((before, place)) = message.rsplit_once(" at Line: ") else { return (message, None) };
+    let location = place.split_once(", Column: ").and_then(|(line, column)| {
+        Some(Location { line: line.trim().parse().ok()?, column: column.trim().parse().ok()? })
+    });
+    if location.is_some() { (before, location) } else { (message, None) }
+}
+
+fn statement(statement: Statement, is_preview: bool, text: &Text<'_>) -> Result<Insert, Refusal> {
+    match statement {
+        Statement::Insert(insert) => of_insert(insert, text),
+        Statement::Query(query) if is_preview => Ok(Insert { sink: None, query }),
+        other => {
+            let written = other.to_string();
+            let verb = written.split_whitespace().next().unwrap_or_default().to_uppercase();
+            let message = if verb == "SELECT" || verb == "WITH" {
+                "`SELECT` alone is not allowed; say where its rows go: `INSERT INTO sink SELECT …`".to_owned()
+            } else {
+                format!(
+                    "`{}` is not allowed; a pipeline holds `INSERT INTO sink SELECT …` statements",
+                    short(&verb)
+                )
+            };
+            Err(text.refuse(text.word_before(&verb, other.span()), message))
+        }
+    }
+}
+
+fn of_insert(insert: InsertStatement, text: &Text<'_>) -> Result<Insert, Refusal> {
+    let at = insert.insert_token.0.span;
     let TableObject::TableName(name) = &insert.table else {
-        return Err(Refusal::new("INSERT INTO needs the name of a sink"));
+        return Err(text.refuse(at, "INSERT INTO needs the name of a sink"));
     };
-    let sink = single(name).ok_or_else(|| Refusal::new(format!("`{name}` is not the name of a sink")))?;
-    if !insert.columns.is_empty() {
-        return Err(Refusal::new(
+    let sink = single(name).ok_or_else(|| {
+        text.refuse(name.span(), "this is not the name of a sink: a sink has a single name, without dots")
+    })?;
+    if let Some(column) = insert.columns.first() {
+        return Err(text.refuse(
+            column.span(),
             "a column list after the sink is not supported; name the columns in the SELECT (`expression AS name`)",
         ));
     }
-    if insert.on.is_some() || insert.returning.is_some() || insert.overwrite || !insert.assignments.is_empty()
-    {
-        return Err(Refusal::new(
-            "only `INSERT INTO sink SELECT …` is supported; ON CONFLICT, RETURNING and OVERWRITE are not",
+    let plain = insert.into
+        && !insert.overwrite
+        && !insert.ignore
+        && !insert.replace_into
+        && !insert.has_table_keyword
+        && insert.or.is_none()
+        && insert.table_alias.is_none()
+        && insert.assignments.is_empty()
+        && insert.partitioned.is_none()
+        && insert.after_columns.is_empty()
+        && insert.on.is_none()
+        && insert.returning.is_none()
+        && insert.output.is_none()
+        && insert.priority.is_none()
+        && insert.insert_alias.is_none()
+        && insert.settings.is_none()
+        && insert.format_clause.is_none()
+        && insert.optimizer_hints.is_empty();
+    if !plain {
+        return Err(text.refuse(
+            at,
+            "only `INSERT INTO sink SELECT …` is supported, without OVERWRITE, ON CONFLICT, RETURNING or an alias",
         ));
     }
-    let query = insert.source.ok_or_else(|| Refusal::new("INSERT INTO needs a SELECT"))?;
-    Ok(Insert { sink, query })
+    let query = insert.source.ok_or_else(|| text.refuse(at, "INSERT INTO needs a SELECT"))?;
+    Ok(Insert { sink: Some(sink), query })
 }
 
-fn single(name: &ObjectName) -> Option<String> {
+/// A name without dots.
+pub(crate) fn single(name: &ObjectName) -> Option<Ident> {
     match name.0.as_slice() {
-        [part] => part.as_ident().map(|ident| ident.value.clone()),
+        [part] => part.as_ident().cloned(),
         _ => None,
-    }
-}
-
-/// Stops at the first expression nested too deep.
-#[derive(Default)]
-struct Depth {
-    now: usize,
-}
-
-impl Visitor for Depth {
-    type Break = Refusal;
-
-    fn pre_visit_expr(&mut self, _: &Expr) -> ControlFlow<Refusal> {
-        self.now += 1;
-        if self.now > EXPRESSION_DEPTH_MAX {
-            return ControlFlow::Break(Refusal::new(format!(
-                "an expression is nested too deep; the limit is {EXPRESSION_DEPTH_MAX} levels, and each operator of a chain is one"
-            )));
-        }
-        ControlFlow::Continue(())
-    }
-
-    fn post_visit_expr(&mut self, _: &Expr) -> ControlFlow<Refusal> {
-        self.now -= 1;
-        ControlFlow::Continue(())
     }
 }

@@ -3,8 +3,8 @@
 //! | caller | answer |
 //! |---|---|
 //! | the administrator | everything |
-//! | a token with `read` | `GET`, and the one question that is a `POST` (`/graphql`) |
-//! | a token with `write` | every other method |
+//! | a token with `read` | `GET`, and the questions that are a `POST`: `/graphql`, `…/preview_sql`, whose answer holds records |
+//! | a token with `write` | everything else that is not a `GET` |
 //! | any good token | who it is: `/user…`, `/accounts`, `/memberships`, `…/tokens/verify` |
 //! | whoever is permitted none of that | 403 with code 100 |
 //! | nobody, a stranger | 401, 403 with code 10000, the same for every path; 429 after too many wrong credentials |
@@ -18,6 +18,9 @@ use http::{HeaderMap, Method, StatusCode};
 
 use super::{Api, ApiError};
 use crate::access::{Caller, Peer, bearer, only};
+
+/// Changes nothing, and shows records of streams.
+const PREVIEW: &str = "/pipelines/v1/preview_sql";
 
 fn caller(api: &Api, headers: &HeaderMap) -> Caller {
     let shown = if headers.contains_key("authorization") {
@@ -67,7 +70,7 @@ fn permitted(
     if below == "/tokens" || below.starts_with("/tokens/") {
         return Err("only the administrator's token can manage tokens");
     }
-    if *method == Method::GET || *method == Method::HEAD {
+    if *method == Method::GET || *method == Method::HEAD || below == PREVIEW {
         return permissions.read.then_some(()).ok_or("the token lacks the permission `read`");
     }
     permissions.write.then_some(()).ok_or("the token lacks the permission `write`")

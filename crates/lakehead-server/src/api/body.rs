@@ -1,15 +1,18 @@
 //! Request bodies: read whole under a limit, whatever their content type, and walked with the path of each field at hand,
 //! so that a refusal names the field, the kind of value it holds and what would be right. Unknown fields are ignored.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
+use bytes::Bytes;
 use http::header;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use lakehead_model::limits::API_BODY_BYTES_MAX;
 use lakehead_model::schema::kind;
 use lakehead_model::{Invalid, Secret};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use super::ApiError;
@@ -19,12 +22,21 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// The JSON object of a request.
 #[derive(Debug)]
-pub(super) struct JsonBody(Map<String, Value>);
+pub(super) struct JsonBody {
+    fields: Map<String, Value>,
+    text: Bytes,
+}
 
 impl JsonBody {
     /// The object, for reading its fields.
     pub(super) fn root(&self) -> Object<'_> {
-        Object { path: String::new(), fields: &self.0 }
+        Object { path: String::new(), fields: &self.fields }
+    }
+
+    /// The text of a field as it was sent, with every digit of its numbers.
+    pub(super) fn raw(&self, key: &str) -> Option<String> {
+        let fields: BTreeMap<String, &RawValue> = serde_json::from_slice(&self.text).ok()?;
+        fields.get(key).map(|value| value.get().to_owned())
     }
 }
 
@@ -50,7 +62,7 @@ impl<S: Send + Sync> FromRequest<S> for JsonBody {
             return Err(Invalid::new("body", "is empty; a JSON object is needed").into());
         }
         match serde_json::from_slice(&bytes) {
-            Ok(Value::Object(fields)) => Ok(JsonBody(fields)),
+            Ok(Value::Object(fields)) => Ok(JsonBody { fields, text: bytes }),
             Ok(other) => {
                 Err(Invalid::new("body", format!("is {}; an object is needed", kind(&other))).into())
             }

@@ -12,6 +12,7 @@
 //! | 1009 | 503 | the server cannot do it now |
 //! | 1010 | 400 | another system's to do |
 //! | 1011 | 404 | no such token |
+//! | 1012 | 412 | the pipeline has another version than the request expects |
 //! | 100 | 403 | a good token without the permission |
 //! | 7000, 10405 | 404, 405 | no such path, not with this method |
 //! | 10408 | 408 | the body arrived too slowly |
@@ -23,10 +24,10 @@
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use lakehead_model::Invalid;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::envelope::{coded, write};
-use crate::control::{self, Kind};
+use crate::control::{self, Kind, SqlPlace, SqlRefusal};
 
 /// A refusal: status, code and a sentence.
 #[derive(Debug)]
@@ -34,6 +35,8 @@ pub struct ApiError {
     status: StatusCode,
     code: u32,
     message: String,
+    /// Where in the request the fault is, for programs: Cloudflare's `errors[].source`.
+    source: Option<Value>,
 }
 
 /// Tells the SDKs, which retry 408, 409, 429 and 5xx, whether that can help.
@@ -41,6 +44,8 @@ const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
 
 /// Messages repeat what was sent, which may be long.
 const MESSAGE_BYTES_MAX: usize = 4096;
+/// As much of the text at a place as is repeated.
+const SOURCE_CHARS_MAX: usize = 200;
 
 impl ApiError {
     pub(super) fn new(status: StatusCode, code: u32, message: impl Into<String>) -> Self {
@@ -49,7 +54,7 @@ impl ApiError {
             message.truncate(message.floor_char_boundary(MESSAGE_BYTES_MAX));
             message.push('…');
         }
-        ApiError { status, code, message }
+        ApiError { status, code, message, source: None }
     }
 
     pub(super) fn too_large(limit: usize) -> Self {
@@ -100,13 +105,22 @@ impl From<control::Error> for ApiError {
             Error::NotHere(_) => (StatusCode::BAD_REQUEST, 1010),
             Error::NotEmpty(_) => (StatusCode::CONFLICT, 10008),
             Error::Sql(_) => (StatusCode::BAD_REQUEST, 1004),
-            Error::Conflict => (StatusCode::SERVICE_UNAVAILABLE, 1009),
+            // Not 409, which the SDKs repeat.
+            Error::Outdated { .. } => (StatusCode::PRECONDITION_FAILED, 1012),
+            Error::Conflict | Error::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, 1009),
             Error::Unavailable(why) => {
                 tracing::error!(why, "a management request failed");
                 (StatusCode::SERVICE_UNAVAILABLE, 1009)
             }
         };
-        ApiError::new(status, code, error.to_string())
+        let source = match &error {
+            Error::Sql(SqlRefusal { place: Some(SqlPlace { line, column, text }), .. }) => {
+                let text: String = text.chars().take(SOURCE_CHARS_MAX).collect();
+                Some(json!({ "pointer": "/sql", "line": line, "column": column, "text": text }))
+            }
+            _ => None,
+        };
+        ApiError { source, ..ApiError::new(status, code, error.to_string()) }
     }
 }
 
@@ -126,9 +140,11 @@ fn missing(kind: Kind) -> ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({
-            "success": false, "errors": [coded(self.code, &self.message)], "messages": [], "result": null,
-        });
+        let mut error = coded(self.code, &self.message);
+        if let Some(source) = self.source {
+            error["source"] = source;
+        }
+        let body = json!({ "success": false, "errors": [error], "messages": [], "result": null });
         let mut response = write(self.status, &body);
         let headers = response.headers_mut();
         match self.status {

@@ -7,9 +7,10 @@ use serde_json::{Map, Value, json};
 use super::Api;
 use super::body::JsonBody;
 use super::envelope::{Answer, done, ok, page};
+use super::graph::graph;
 use super::path::PathParts;
 use super::query::Params;
-use crate::control::{Counters, PipelineView, StatementRef};
+use crate::control::{Counters, Edit, PipelineView, SpanView, VersionView};
 
 pub(super) async fn create(State(api): State<Api>, body: JsonBody) -> Answer {
     let root = body.root();
@@ -24,6 +25,46 @@ pub(super) async fn list(State(api): State<Api>, params: Params) -> Answer {
 
 pub(super) async fn read(State(api): State<Api>, mut path: PathParts) -> Answer {
     ok(to_detailed_json(&api, &api.control.pipeline(&path.take(0))?))
+}
+
+pub(super) async fn patch(State(api): State<Api>, mut path: PathParts, body: JsonBody) -> Answer {
+    let (id, root) = (path.take(0), body.root());
+    let edit = match (root.text("sql")?, root.count("rollback_to_version")?) {
+        (Some(sql), None) => Edit::Sql(sql.to_owned()),
+        (None, Some(version)) => Edit::Back(version),
+        (Some(_), Some(_)) => {
+            return Err(root
+                .refuse("rollback_to_version", "and `sql` exclude each other; one is needed")
+                .into());
+        }
+        (None, None) => {
+            return Err(root
+                .refuse("sql", "is missing; SQL is needed, or a number in `rollback_to_version`")
+                .into());
+        }
+    };
+    let expected = root.count("expected_version")?;
+    let view = api.run(move |c| c.edit_pipeline(&id, &edit, expected)).await?;
+    ok(to_detailed_json(&api, &view))
+}
+
+pub(super) async fn versions(State(api): State<Api>, mut path: PathParts, params: Params) -> Answer {
+    let (id, wanted) = (path.take(0), params.page()?);
+    let versions = api.run(move |c| c.pipeline_versions(&id)).await?;
+    let catalog = api.control.catalog();
+    let span = |span: &SpanView| {
+        let name = catalog.streams.get(&span.stream).map(|s| s.name.as_str());
+        json!({ "stream_id": span.stream, "stream": name, "from": span.from, "until": span.until })
+    };
+    page(wanted, &versions, |view: &VersionView| {
+        json!({
+            "version": view.version,
+            "sql": view.sql,
+            "created_at": view.created_at.to_rfc3339(),
+            "state": view.state.name(),
+            "spans": view.spans.iter().map(span).collect::<Vec<_>>(),
+        })
+    })
 }
 
 pub(super) async fn delete(State(api): State<Api>, mut path: PathParts) -> Answer {
@@ -76,6 +117,8 @@ fn to_detailed_json(api: &Api, view: &PipelineView) -> Value {
         out
     };
     let mut out = to_json(view);
+    out["version"] = view.pipeline.version.into();
+    out["running_version"] = view.status.running_version.into();
     out["tables"] = view.tables.iter().map(table).collect();
     if let Some(Counters { accepted, delivered, filtered, dead_lettered }) = view.status.counters {
         out["counters"] = json!({
@@ -91,33 +134,4 @@ fn table_to_json(table: &TableRef) -> Value {
         Table::Sink(id) => (id.to_string(), "sink"),
     };
     json!({ "id": id, "name": table.name, "type": kind, "version": table.version })
-}
-
-/// What runs: each stream is read once, each INSERT transforms, each sink is written.
-fn graph(statements: &[StatementRef]) -> Value {
-    let mut nodes: Vec<Value> = Vec::new();
-    let mut place = |operator: &str, description: String, shared: bool| {
-        let same = |n: &Value| n["operator"] == operator && n["description"] == description.as_str();
-        if let Some(known) = nodes.iter().position(same).filter(|_| shared) {
-            return known;
-        }
-        let id = nodes.len();
-        nodes.push(json!({
-            "node_id": id, "operator": operator, "description": description, "parallelism": 1,
-        }));
-        id
-    };
-    let mut edges = Vec::new();
-    for (i, StatementRef { stream, sink }) in statements.iter().enumerate() {
-        let source = place("source", format!("stream {stream}"), true);
-        let transform = place("transform", format!("statement {}", i + 1), false);
-        let target = place("sink", format!("sink {sink}"), true);
-        for (from, to, value_type) in [(source, transform, "records"), (transform, target, "rows")] {
-            edges.push(json!({
-                "src_id": from, "dest_id": to, "edge_type": "forward", "key_type": "none",
-                "value_type": value_type,
-            }));
-        }
-    }
-    json!({ "nodes": nodes, "edges": edges })
 }

@@ -6,7 +6,8 @@ use axum::middleware::{from_fn_with_state, map_response};
 use super::route::Content::{Bytes, Nothing, One, Page, Plain};
 use super::route::{Route, at, op};
 use super::{
-    Api, BASE, account, auth, buckets, catalogs, envelope, error, legacy, pipelines, sinks, streams, tokens,
+    Api, BASE, account, auth, buckets, catalogs, envelope, error, legacy, pipelines, preview, sinks, streams,
+    tokens,
 };
 
 /// All routes below [`BASE`].
@@ -47,10 +48,23 @@ pub(super) fn in_account() -> Vec<Route> {
             .post(pipelines::create, op("Create a pipeline", One("Pipeline")).body("PipelineCreate")),
         below("/pipelines/v1/pipelines/{id}")
             .get(pipelines::read, op("Get a pipeline with what it reads and writes", One("PipelineDetails")))
+            .patch(
+                pipelines::patch,
+                op("Change the SQL of a pipeline in place", One("PipelineDetails")).body("PipelinePatch"),
+            )
             .delete(pipelines::delete, op("Delete a pipeline", Nothing)),
+        below("/pipelines/v1/pipelines/{id}/versions").get(
+            pipelines::versions,
+            op("List the versions of a pipeline's SQL, newest first", Page("PipelineVersion")),
+        ),
         below("/pipelines/v1/validate_sql").post(
             pipelines::validate_sql,
             op("Check SQL without making anything", One("Validation")).body("Sql"),
+        ),
+        below("/pipelines/v1/preview_sql").post(
+            preview::preview_sql,
+            op("Run SQL over the last records of its streams without writing anything", One("Preview"))
+                .body("PreviewSql"),
         ),
         below("/pipelines")
             .get(

@@ -2,14 +2,25 @@
 //! values; the tests of the API hold every request that was accepted and every answer against them, and answers must have no
 //! field that is not here.
 
+mod preview;
+
 use serde_json::{Value, json};
 
 /// All schemas by name.
 pub(super) fn all() -> Value {
     let mut all = json!({});
-    for group in
-        [streams(), sinks(), pipelines(), legacy(), buckets(), catalogs(), tokens(), account(), envelope()]
-    {
+    for group in [
+        streams(),
+        sinks(),
+        pipelines(),
+        preview::schemas(),
+        legacy(),
+        buckets(),
+        catalogs(),
+        tokens(),
+        account(),
+        envelope(),
+    ] {
         let (Value::Object(all), Value::Object(group)) = (&mut all, group) else { continue };
         all.extend(group);
     }
@@ -186,6 +197,19 @@ fn pipelines() -> Value {
         json!({ "id": id(), "name": text(), "type": one_of(&["stream", "sink"]), "version": count() });
     let mut details = pipeline.clone();
     details["tables"] = list(answer(table.clone(), json!({ "latest": count(), "href": text() })));
+    details["version"] = count();
+    details["running_version"] = or_null(count());
+    let span = answer(
+        json!({ "stream_id": id(), "stream": or_null(text()), "from": count(), "until": or_null(count()) }),
+        none(),
+    );
+    let version = json!({
+        "version": count(), "sql": text(), "created_at": time(), "state": one_of(&["waiting", "running", "past"]),
+        "spans": list(span),
+    });
+    let patch = json!({
+        "sql": or_null(text()), "rollback_to_version": or_null(count()), "expected_version": or_null(count()),
+    });
     let counters = answer(
         json!({ "accepted": count(), "delivered": count(), "filtered": count(), "dead_lettered": count() }),
         none(),
@@ -204,6 +228,8 @@ fn pipelines() -> Value {
         "Pipeline": answer(pipeline, json!({ "failure_reason": text() })),
         "PipelineDetails": answer(details, json!({ "failure_reason": text(), "counters": counters })),
         "PipelineCreate": request(json!({ "name": text(), "sql": text() }), none()),
+        "PipelinePatch": request(none(), patch),
+        "PipelineVersion": answer(version, none()),
         "Sql": request(json!({ "sql": text() }), none()),
         "Validation": answer(json!({
             "tables": { "type": "object", "additionalProperties": answer(table, none()) },
@@ -329,7 +355,9 @@ fn account() -> Value {
 }
 
 fn envelope() -> Value {
-    let coded = answer(json!({ "code": count(), "message": text() }), none());
+    let source =
+        answer(json!({ "pointer": text() }), json!({ "line": count(), "column": count(), "text": text() }));
+    let coded = answer(json!({ "code": count(), "message": text() }), json!({ "source": source }));
     json!({
         "Message": coded,
         "ResultInfo": answer(

@@ -51,6 +51,9 @@ pub enum Error {
         /// The name as it is taken.
         name: String,
     },
+    /// The pipeline has another version than the caller has seen.
+    #[expect(missing_docs, reason = "said above")]
+    Outdated { expected: u64, current: u64 },
     /// The account has as many as it may.
     TooMany {
         /// Of what kind.
@@ -66,6 +69,8 @@ pub enum Error {
     NotEmpty(String),
     /// The SQL cannot run.
     Sql(SqlRefusal),
+    /// Too much of it is being done; the text says what. The same request may work later.
+    Busy(String),
     /// Somebody else was faster; the same request may work now.
     Conflict,
     /// The server cannot do it now; the text is for its log.
@@ -81,7 +86,11 @@ impl fmt::Display for Error {
             Error::TooMany { kind, max } => {
                 write!(f, "the account has {max} {kind}s, which is the limit; delete one first")
             }
-            Error::InUse(text) | Error::NotHere(text) => f.write_str(text),
+            Error::Outdated { expected, current } => write!(
+                f,
+                "expected_version: is {expected}, but the pipeline is at version {current}; look at what has changed, then edit that"
+            ),
+            Error::InUse(text) | Error::NotHere(text) | Error::Busy(text) => f.write_str(text),
             Error::NotEmpty(bucket) => write!(f, "bucket {bucket:?} holds objects; delete them first"),
             Error::Sql(refusal) => refusal.fmt(f),
             Error::Conflict => f.write_str("the resources changed at the same time; try again"),

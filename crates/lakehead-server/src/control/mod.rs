@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   api ──NewStream, NewSink, sql──► Control ──Change, at revision──► Store ──watch──► runtime
-//!                                      │ asks: SqlCompiler (is this SQL right?), BucketStore (is it empty?),
-//!                                      └       PipelineStatuses (does it run?)
+//!                                      │ asks: SqlCompiler (is this SQL right?), Previewer (what would it make?),
+//!                                      └       BucketStore (is it empty?), PipelineStatuses (does it run?)
 //! ```
 //!
 //! **Invariant:** every pipeline in the store refers to a stream and a sink that exist, and every sink to a bucket that
@@ -14,12 +14,15 @@
 pub mod buckets;
 mod catalogs;
 mod cors;
+mod edits;
 mod error;
 mod legacy;
 mod listing;
 mod local_buckets;
 mod pipelines;
+mod preview;
 mod seams;
+mod sink_columns;
 pub mod sink_rules;
 mod sinks;
 mod streams;
@@ -37,12 +40,17 @@ use parking_lot::{Mutex, MutexGuard};
 
 pub use buckets::{BucketStore, LocalBuckets, NewBucket, Object, Usage};
 pub use catalogs::{CatalogView, MaintenancePatch};
+pub use edits::{Edit, SpanView, VersionState, VersionView};
 pub use error::{Error, Kind};
 pub use legacy::LegacySettings;
 pub use listing::ObjectEntry;
 pub use pipelines::{PipelineView, TableView};
+pub use preview::{
+    GivenRecords, PositionsRead, Preview, PreviewWanted, Previewer, RecordRejected, StatementPreview, Stopped,
+};
 pub use seams::{
-    Counters, PipelineState, PipelineStatus, PipelineStatuses, SqlCompiler, SqlRefusal, StatementRef,
+    Counters, PipelineState, PipelineStatus, PipelineStatuses, SqlCompiler, SqlPlace, SqlRefusal,
+    StatementRef, StepRef,
 };
 pub use sinks::NewSink;
 pub use streams::{NewStream, StreamPatch};
@@ -64,6 +72,8 @@ pub struct Parts {
     pub buckets: Arc<dyn BucketStore>,
     /// How pipelines are doing.
     pub statuses: Arc<dyn PipelineStatuses>,
+    /// Shows what SQL would make.
+    pub previewer: Arc<dyn Previewer>,
 }
 
 /// The control plane. Its methods block on the disk: call them where blocking is allowed.

@@ -1,4 +1,4 @@
-//! Pipelines: SQL over streams and sinks that exist. They cannot be changed once made.
+//! Pipelines: SQL over streams and sinks that exist.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use lakehead_model::resource::{Pipeline, Sink, SinkConfig, Stream, Table, TableR
 
 use super::{
     Control, Error, Filter, Kind, PipelineStatus, SqlRefusal, StatementRef, check_new, invalid, name_matches,
-    parse_id,
+    parse_id, sink_columns,
 };
 
 /// A pipeline with what is known about it now.
@@ -94,7 +94,7 @@ impl Control {
         Ok(())
     }
 
-    fn view(&self, catalog: &Catalog, pipeline: &Arc<Pipeline>) -> PipelineView {
+    pub(super) fn view(&self, catalog: &Catalog, pipeline: &Arc<Pipeline>) -> PipelineView {
         let latest = |t: &TableRef| match t.table {
             Table::Stream(id) => catalog.streams.get(&id).map_or(t.version, |s| s.version),
             Table::Sink(id) => catalog.sinks.get(&id).map_or(t.version, |s| s.version),
@@ -110,13 +110,12 @@ impl Control {
         }
     }
 
-    fn check_sql(&self, catalog: &Catalog, sql: &str) -> Result<(Vec<StatementRef>, Vec<TableRef>), Error> {
-        if sql.trim().is_empty() {
-            return Err(invalid("sql", "is empty; `INSERT INTO sink SELECT … FROM stream` is needed"));
-        }
-        if sql.len() > SQL_BYTES_MAX {
-            return Err(invalid("sql", format!("has {} bytes; the limit is {SQL_BYTES_MAX}", sql.len())));
-        }
+    pub(super) fn check_sql(
+        &self,
+        catalog: &Catalog,
+        sql: &str,
+    ) -> Result<(Vec<StatementRef>, Vec<TableRef>), Error> {
+        check_text(sql)?;
         let streams: Vec<Stream> = catalog.streams.values().map(|s| Stream::clone(s)).collect();
         let sinks: Vec<Sink> = catalog.sinks.values().map(|s| Sink::clone(s)).collect();
         let statements = self.parts.sql.check(sql, &streams, &sinks).map_err(Error::Sql)?;
@@ -127,13 +126,29 @@ impl Control {
         if let Some(StatementRef { sink, .. }) = statements.iter().find(is_table) {
             let message =
                 format!("sink {sink:?} is a table, which cannot be written yet; use a sink of type `r2`");
-            return Err(Error::Sql(SqlRefusal { message, line_column: None }));
+            return Err(Error::Sql(SqlRefusal::new(message)));
+        }
+        for statement in &statements {
+            if let Some(sink) = sinks.iter().find(|sink| sink.name == statement.sink) {
+                sink_columns::check(&statement.columns, sink).map_err(Error::Sql)?;
+            }
         }
         Ok((statements, tables))
     }
 }
 
-fn find(catalog: &Catalog, id: &str) -> Result<Arc<Pipeline>, Error> {
+/// What holds for every SQL, before anybody reads it.
+pub(super) fn check_text(sql: &str) -> Result<(), Error> {
+    if sql.trim().is_empty() {
+        return Err(invalid("sql", "is empty; `INSERT INTO sink SELECT … FROM stream` is needed"));
+    }
+    if sql.len() > SQL_BYTES_MAX {
+        return Err(invalid("sql", format!("has {} bytes; the limit is {SQL_BYTES_MAX}", sql.len())));
+    }
+    Ok(())
+}
+
+pub(super) fn find(catalog: &Catalog, id: &str) -> Result<Arc<Pipeline>, Error> {
     let id: PipelineId = parse_id(Kind::Pipeline, id)?;
     catalog.pipelines.get(&id).cloned().ok_or(Error::Missing(Kind::Pipeline))
 }
@@ -144,13 +159,9 @@ fn tables_of(
     streams: &[Stream],
     sinks: &[Sink],
 ) -> Result<Vec<TableRef>, SqlRefusal> {
-    let unknown = |kind: Kind, name: &str| SqlRefusal {
-        message: format!("there is no {kind} named {name:?}"),
-        line_column: None,
-    };
+    let unknown = |kind: Kind, name: &str| SqlRefusal::new(format!("there is no {kind} named {name:?}"));
     if statements.is_empty() {
-        let message = "the SQL holds no INSERT".to_owned();
-        return Err(SqlRefusal { message, line_column: None });
+        return Err(SqlRefusal::new("the SQL holds no INSERT"));
     }
     let mut tables: Vec<TableRef> = Vec::new();
     let mut add = |table: TableRef| {

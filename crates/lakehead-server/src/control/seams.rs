@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use arrow::datatypes::SchemaRef;
 use lakehead_model::PipelineId;
 use lakehead_model::resource::{Sink, Stream};
 
@@ -14,12 +15,26 @@ pub trait SqlCompiler: Send + Sync {
     fn check(&self, sql: &str, streams: &[Stream], sinks: &[Sink]) -> Result<Vec<StatementRef>, SqlRefusal>;
 }
 
-/// One INSERT: the names of what it reads and writes, as the resources spell them.
+/// One INSERT.
 #[derive(Debug, Clone, PartialEq, Eq)]
-#[expect(missing_docs, reason = "said above")]
 pub struct StatementRef {
+    /// The name of what it reads, as the resource spells it.
     pub stream: String,
+    /// The name of what it writes, as the resource spells it.
     pub sink: String,
+    /// What it writes.
+    pub columns: SchemaRef,
+    /// What is done to the rows on the way, in order.
+    pub steps: Vec<StepRef>,
+}
+
+/// One step on the way from a stream to a sink.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StepRef {
+    /// In a word: `filter`, `project`, `unnest`.
+    pub kind: &'static str,
+    /// For people.
+    pub description: String,
 }
 
 /// Why SQL cannot run.
@@ -27,16 +42,43 @@ pub struct StatementRef {
 pub struct SqlRefusal {
     /// For people.
     pub message: String,
-    /// Both from 1.
-    pub line_column: Option<(u64, u64)>,
+    /// Where in the text, if it is one place.
+    pub place: Option<SqlPlace>,
+}
+
+/// A place in the text of the SQL.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlPlace {
+    /// From 1.
+    pub line: u64,
+    /// From 1, in characters.
+    pub column: u64,
+    /// What stands there.
+    pub text: String,
+}
+
+/// As much of the offending text as a message repeats.
+const TEXT_CHARS_MAX: usize = 60;
+
+impl SqlRefusal {
+    /// A refusal of the SQL as a whole.
+    pub fn new(message: impl Into<String>) -> Self {
+        SqlRefusal { message: message.into(), place: None }
+    }
 }
 
 impl fmt::Display for SqlRefusal {
+    /// The message, what stands at the place if the message does not name it already, and the place.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.line_column {
-            Some((line, column)) => write!(f, "{} (line {line}, column {column})", self.message),
-            None => f.write_str(&self.message),
+        f.write_str(&self.message)?;
+        let Some(SqlPlace { line, column, text }) = &self.place else { return Ok(()) };
+        let named = self.message.contains(text.trim());
+        let text: Vec<&str> = text.split_whitespace().collect();
+        let text: String = text.join(" ").chars().take(TEXT_CHARS_MAX).collect();
+        if !named && !text.is_empty() {
+            write!(f, ", at `{text}`")?;
         }
+        write!(f, " (line {line}, column {column})")
     }
 }
 
@@ -61,6 +103,8 @@ pub struct PipelineStatus {
     pub failure_reason: Option<String>,
     /// What it has done; `None` while unknown.
     pub counters: Option<Counters>,
+    /// The version of its SQL that runs; `None` before it has started.
+    pub running_version: Option<u64>,
 }
 
 /// In a word.
@@ -98,3 +142,6 @@ pub struct Counters {
     /// Kept apart, with the reason.
     pub dead_lettered: u64,
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,28 @@
 //! From frames to batches: which records make the next batch, and which record a row came from.
 
+use std::ops::Range;
+use std::sync::Arc;
+
+use arrow::array::{RecordBatch, TimestampMicrosecondArray};
+use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
 use lakehead_decode::{Decoder, Reject};
 use lakehead_log::Frame;
 use lakehead_model::resource::BatchHints;
 use lakehead_model::{Position, Timestamp};
+use lakehead_transform::INGEST_TIME;
 
 const ROWS_MAX: usize = 16 << 10;
 const BYTES_MAX: usize = 2 << 20;
 
 /// Records decoded and not handed on yet.
 ///
-/// **Invariant:** all records of a batch have ingest times of one partition of the sink, so that rows need not carry theirs
+/// **Invariant:** all records of a batch have ingest times of one partition of each sink, so that rows need not carry theirs
 /// through the SQL.
 pub(super) struct Batch {
     decoder: Decoder,
-    /// The sink's partition of these records.
-    pub(super) partition: Option<std::sync::Arc<str>>,
+    /// The columns of the batches, with the ingest time if any flow reads it.
+    schema: SchemaRef,
+    reads_ingest_time: bool,
     pieces: Vec<Piece>,
     bytes: usize,
     limits: Limits,
@@ -45,7 +52,7 @@ pub(super) struct Origin<'a> {
 
 impl Batch {
     /// Never larger than a file may become by `hints`.
-    pub(super) fn new(decoder: Decoder, hints: Option<BatchHints>) -> Self {
+    pub(super) fn new(decoder: Decoder, reads_ingest_time: bool, hints: Option<BatchHints>) -> Self {
         let least = |max: usize, hint: Option<u64>| {
             hint.map_or(max, |hint| usize::try_from(hint).unwrap_or(max).clamp(1, max))
         };
@@ -53,7 +60,13 @@ impl Batch {
             rows: least(ROWS_MAX, hints.map(|h| h.rows_max)),
             bytes: least(BYTES_MAX, hints.map(|h| h.bytes_max)),
         };
-        Batch { decoder, partition: None, pieces: Vec::new(), bytes: 0, limits }
+        let mut fields: Vec<_> = decoder.schema().fields().iter().cloned().collect();
+        if reads_ingest_time {
+            let unit = DataType::Timestamp(TimeUnit::Microsecond, None);
+            fields.push(Arc::new(Field::new(INGEST_TIME, unit, false)));
+        }
+        let schema = Arc::new(Schema::new(fields));
+        Batch { decoder, schema, reads_ingest_time, pieces: Vec::new(), bytes: 0, limits }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -69,18 +82,18 @@ impl Batch {
         self.rows() >= self.limits.rows || self.bytes >= self.limits.bytes
     }
 
-    /// Decodes records of `frame` from its `first_record`th until the batch is full or the frame ends. Returns the index of
-    /// the next record. Each reject is given to `on_reject` at once.
+    /// Decodes those of `frame`'s records until the batch is full or they end. Returns the index of the next record. Each
+    /// reject is given to `on_reject` at once.
     pub(super) fn push<E>(
         &mut self,
         frame: &Frame,
-        first_record: usize,
+        records: Range<usize>,
         mut on_reject: impl FnMut(Origin<'_>, &Reject) -> Result<(), E>,
     ) -> Result<usize, E> {
+        let first_record = records.start;
         let mut piece =
             Piece { frame: frame.clone(), first_record, next_record: first_record, rejected: Vec::new() };
-        let total = frame.records.len();
-        while piece.next_record < total && !self.is_full() {
+        while piece.next_record < records.end && !self.is_full() {
             let index = piece.next_record;
             let origin = origin(frame, index);
             self.bytes += origin.record.len();
@@ -96,10 +109,17 @@ impl Batch {
     }
 
     /// The rows so far, leaving the batch empty; and where they came from.
-    pub(super) fn take(&mut self) -> (arrow::array::RecordBatch, Origins) {
+    pub(super) fn take(&mut self) -> (RecordBatch, Origins) {
         self.bytes = 0;
-        self.partition = None;
-        (self.decoder.finish(), Origins(std::mem::take(&mut self.pieces)))
+        let (rows, origins) = (self.decoder.finish(), Origins(std::mem::take(&mut self.pieces)));
+        if !self.reads_ingest_time {
+            return (rows, origins);
+        }
+        let mut columns = rows.columns().to_vec();
+        columns.push(Arc::new(origins.ingest_times()));
+        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)
+            .expect("one ingest time for every record taken");
+        (rows, origins)
     }
 }
 
@@ -107,6 +127,20 @@ impl Batch {
 pub(super) struct Origins(Vec<Piece>);
 
 impl Origins {
+    /// The position of the first record, rejected or not.
+    pub(super) fn first(&self) -> Position {
+        self.0.first().map_or(Position::ZERO, |piece| piece.frame.first.plus(piece.first_record as u64))
+    }
+
+    /// One for each row.
+    fn ingest_times(&self) -> TimestampMicrosecondArray {
+        let times = self.0.iter().flat_map(|piece| {
+            let rows = piece.next_record - piece.first_record - piece.rejected.len();
+            std::iter::repeat_n(piece.frame.ingest_time.0, rows)
+        });
+        times.collect::<Vec<i64>>().into()
+    }
+
     /// The record that made row `row`.
     pub(super) fn of(&self, row: usize) -> Option<Origin<'_>> {
         let mut left = row;

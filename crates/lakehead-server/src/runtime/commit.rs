@@ -9,6 +9,7 @@
 //! ```
 
 use lakehead_meta::FlowState;
+use lakehead_model::Position;
 use lakehead_sink::{Publisher, StagedFile};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -27,21 +28,30 @@ struct Intent {
     letters: Option<StagedLetters>,
 }
 
+/// Where a flow will stand when the intent `text` is completed.
+pub(super) fn next_state(text: &[u8]) -> Result<FlowState, FlowError> {
+    Ok(parse(text)?.next)
+}
+
+fn parse(text: &[u8]) -> Result<Intent, FlowError> {
+    serde_json::from_slice(text).map_err(|e| FlowError::new(format!("stored intent: {e}")))
+}
+
 impl Flow<'_> {
-    /// Commits everything read so far. The batch must have been handed on.
-    pub(super) fn commit(&mut self) -> Result<(), FlowError> {
-        if self.cursor == self.state.committed {
+    /// Commits everything before `cursor`, to which the feed has read. The batch must have been handed on.
+    pub(super) fn commit(&mut self, cursor: Position) -> Result<(), FlowError> {
+        if cursor <= self.state.committed {
             return Ok(());
         }
         let began = self.shared.clock.monotonic();
         let prepared = self.writer.prepare()?;
-        let letters = self.letters.prepare(self.state.committed, self.cursor)?;
+        let letters = self.letters.prepare(self.state.committed, cursor)?;
         let next = FlowState {
-            committed: self.cursor,
+            committed: cursor,
             serial: prepared.next_serial,
             delivered: self.state.delivered + self.delivered,
             filtered: self.state.filtered + self.filtered,
-            dead_lettered: self.state.dead_lettered + self.letters.count(),
+            dead_lettered: self.state.dead_lettered + self.dead_lettered,
             lost: self.state.lost + self.lost,
             rows: self.state.rows + prepared.files.iter().map(|f| f.rows).sum::<u64>(),
             files: self.state.files + prepared.files.len() as u64,
@@ -60,7 +70,7 @@ impl Flow<'_> {
         }
         self.letters.reset()?;
         self.state = next;
-        (self.delivered, self.filtered, self.lost) = (0, 0, 0);
+        (self.delivered, self.filtered, self.dead_lettered, self.lost) = (0, 0, 0, 0);
         self.last_commit = shared.clock.monotonic();
         let labels = [task.pipeline.as_str(), task.sink.name.as_str()];
         shared
@@ -92,8 +102,7 @@ impl Shared {
             letters.reset()?;
             return Ok(record.state);
         };
-        let intent: Intent =
-            serde_json::from_slice(&text).map_err(|e| FlowError::new(format!("stored intent: {e}")))?;
+        let intent = parse(&text)?;
         let bucket = intent.bucket.as_deref().unwrap_or(&task.files.bucket);
         self.complete(task, &record.state, &intent, &publisher(bucket)?, letters, order)?;
         letters.reset()?;

@@ -1,7 +1,7 @@
 //! Records that do not fit, kept as they came: one NDJSON file for each commit that has any.
 //!
 //! ```text
-//!   dead_letters/{pipeline id}/{statement}/{first position:020}-{next position:020}.ndjson
+//!   dead_letters/{pipeline id}/{statement}/{first position:020}-{next position:020}.v{pipeline version}.ndjson
 //!   {"position":17,"ingest_time":"…Z","stage":"decode","reason":"type_mismatch","path":"a.b","detail":"…","record":"{…}"}
 //! ```
 //! `record` is the text of the record, byte for byte. The file is written beside its place as `.staging`, synced before the
@@ -91,6 +91,8 @@ impl From<serde_json::Error> for LetterError {
 #[derive(Debug)]
 pub(super) struct DeadLetters {
     dir: PathBuf,
+    /// Of the pipeline: what a statement reads may change with it, so positions alone do not tell files apart.
+    version: u64,
     disk: Arc<dyn Disk>,
     open: Option<Arc<dyn File>>,
     written: u64,
@@ -99,14 +101,9 @@ pub(super) struct DeadLetters {
 }
 
 impl DeadLetters {
-    pub(super) fn new(root: &std::path::Path, key: FlowKey, disk: Arc<dyn Disk>) -> Self {
+    pub(super) fn new(root: &std::path::Path, key: FlowKey, version: u64, disk: Arc<dyn Disk>) -> Self {
         let dir = root.join(key.pipeline.to_string()).join(key.statement.to_string());
-        DeadLetters { dir, disk, open: None, written: 0, piece: Vec::new(), count: 0 }
-    }
-
-    /// Records kept since the last commit.
-    pub(super) fn count(&self) -> u64 {
-        self.count
+        DeadLetters { dir, version, disk, open: None, written: 0, piece: Vec::new(), count: 0 }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -179,7 +176,7 @@ impl DeadLetters {
             file.sync_data().map_err(LetterError::Sync)?;
         }
         self.disk.sync_dir(&self.dir).map_err(LetterError::Sync)?;
-        let name = format!("{:020}-{:020}.ndjson", first.0, next.0);
+        let name = format!("{:020}-{:020}.v{}.ndjson", first.0, next.0, self.version);
         Ok(Some(StagedLetters { name, count: self.count }))
     }
 

@@ -1,37 +1,31 @@
-//! One flow: from its committed position on, read → decode → transform → write, and commit when the writer wants to roll.
+//! One flow: an INSERT with its sink and its committed position. It transforms and writes the batches its feed gives it, and
+//! commits (`commit.rs`) when the writer wants to roll.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
-use lakehead_decode::Decoder;
+use lakehead_decode::Reject;
 use lakehead_disk::Disk;
-use lakehead_log::{Frame, LocalLog, Reader};
+use lakehead_log::LocalLog;
 use lakehead_meta::{FlowKey, FlowState, Store};
 use lakehead_model::resource::{Credentials, FilesConfig, Sink, Stream};
-use lakehead_model::{Clock, Partition, Position, Timestamp};
-use lakehead_sink::{
-    Bucket, MemoryBudget, OPEN_FILES_MAX, Publisher, Roll, Seams as SinkSeams, Uploads, Writer,
-    WriterSettings,
-};
-use lakehead_transform::{Failure, Statement};
+use lakehead_model::{Clock, Position, Timestamp};
+use lakehead_sink::{Bucket, MemoryBudget, Publisher, Seams as SinkSeams, Uploads, Writer, WriterSettings};
+use lakehead_transform::Statement;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::batch::{Batch, Origins};
+use super::apart::Apart;
+use super::batch::{Origin, Origins};
 use super::dead_letters::{Cause, DeadLetters, LetterError};
+use super::feed::QUIET_COMMIT;
+use super::isolate::{Part, isolate, reason};
 use super::progress::Progress;
 use super::status::Statuses;
 use super::turnstile::Turnstile;
 use crate::metrics::Metrics;
 use crate::storage::Storage;
-
-/// Bytes asked of the log at once.
-pub(super) const READ_BYTES: usize = 1 << 20;
-/// New records wait this long for company, so that a trickle makes batches and not single rows.
-const LINGER: Duration = Duration::from_millis(200);
-/// A stretch of which nothing reaches the sink is committed at least this often.
-const QUIET_COMMIT: Duration = Duration::from_secs(10);
 
 /// What all flows share.
 pub(super) struct Shared {
@@ -40,6 +34,7 @@ pub(super) struct Shared {
     pub(super) storage: Arc<Storage>,
     pub(super) progress: Arc<Progress>,
     pub(super) statuses: Arc<Statuses>,
+    pub(super) apart: Apart,
     pub(super) turnstile: Turnstile,
     pub(super) memory: Arc<MemoryBudget>,
     /// Shared by all writers, so that the names they give rise across the process.
@@ -56,7 +51,13 @@ pub(super) struct Shared {
 pub(super) struct Task {
     pub(super) key: FlowKey,
     pub(super) pipeline: String,
+    /// The version of the pipeline that the statement is of.
+    pub(super) version: u64,
+    /// Where the flow stood when this was planned.
+    pub(super) committed: Position,
     pub(super) stream: Arc<Stream>,
+    /// Whether records that cannot be decoded are kept here: by one flow of a stream, the others count them.
+    pub(super) keeps_rejects: bool,
     pub(super) sink: Arc<Sink>,
     pub(super) files: FilesConfig,
     pub(super) statement: Statement,
@@ -78,11 +79,21 @@ pub(super) struct FlowError {
     pub(super) reason: String,
     /// A sync failed, or the metadata store cannot write any more: the process must not go on.
     pub(super) is_fatal: bool,
+    /// The flow it happened to; `None`: all of the feed.
+    pub(super) culprit: Option<FlowKey>,
 }
 
 impl FlowError {
     pub(super) fn new(reason: impl Into<String>) -> Self {
-        FlowError { reason: reason.into(), is_fatal: false }
+        FlowError { reason: reason.into(), is_fatal: false, culprit: None }
+    }
+
+    fn fatal_if(is_fatal: bool, reason: String) -> Self {
+        FlowError { is_fatal, ..FlowError::new(reason) }
+    }
+
+    pub(super) fn of(self, culprit: FlowKey) -> Self {
+        FlowError { culprit: Some(culprit), ..self }
     }
 }
 
@@ -94,23 +105,19 @@ impl From<lakehead_log::Error> for FlowError {
 
 impl From<lakehead_meta::Error> for FlowError {
     fn from(e: lakehead_meta::Error) -> Self {
-        FlowError {
-            is_fatal: e.kind() == lakehead_meta::ErrorKind::Storage,
-            reason: format!("metadata: {e}"),
-        }
+        FlowError::fatal_if(e.kind() == lakehead_meta::ErrorKind::Storage, format!("metadata: {e}"))
     }
 }
 
 impl From<lakehead_sink::Error> for FlowError {
     fn from(e: lakehead_sink::Error) -> Self {
-        FlowError { is_fatal: e.kind() == lakehead_sink::ErrorKind::Sync, reason: format!("sink: {e}") }
+        FlowError::fatal_if(e.kind() == lakehead_sink::ErrorKind::Sync, format!("sink: {e}"))
     }
 }
 
 impl From<LetterError> for FlowError {
     fn from(e: LetterError) -> Self {
-        let is_fatal = matches!(e, LetterError::Sync(_));
-        FlowError { is_fatal, reason: format!("dead letters: {e}") }
+        FlowError::fatal_if(matches!(e, LetterError::Sync(_)), format!("dead letters: {e}"))
     }
 }
 
@@ -126,13 +133,15 @@ pub(super) struct Flow<'a> {
     /// Counts of what was read and is not committed.
     pub(super) filtered: u64,
     pub(super) delivered: u64,
+    pub(super) dead_lettered: u64,
     pub(super) lost: u64,
-    /// The next record to read.
-    pub(super) cursor: Position,
+    /// Where it began: what its feed reads before that is not for it.
+    pub(super) joins_at: Position,
+    /// The sink's partition of the records of the batch being made.
+    pub(super) partition: Option<Arc<str>>,
     pub(super) last_commit: Duration,
-    reader: Reader,
-    tail: watch::Receiver<Position>,
-    batch: Batch,
+    /// The columns of the feed's batches that the program reads; `None`: all.
+    columns: Option<Vec<usize>>,
 }
 
 impl<'a> Flow<'a> {
@@ -140,9 +149,10 @@ impl<'a> Flow<'a> {
     pub(super) fn begin(
         shared: &'a Shared,
         task: &'a Task,
-        order: watch::Receiver<Order>,
+        columns: Option<Vec<usize>>,
+        tail: Position,
+        order: &watch::Receiver<Order>,
     ) -> Result<Self, FlowError> {
-        let partition = Partition::first(task.stream.id);
         let key_pair = |given: Option<Credentials>| match given {
             Some(Credentials::Keys(keys)) => Some(keys),
             Some(Credentials::Token(_)) | None => None,
@@ -157,13 +167,13 @@ impl<'a> Flow<'a> {
             };
             let keys = former.as_ref().or(own_keys.as_ref());
             let place = shared.storage.locate(bucket, keys).map_err(FlowError::new)?;
-            shared.publisher(place, &staging_dir, &order)
+            shared.publisher(place, &staging_dir, order)
         };
-        let mut letters =
-            DeadLetters::new(&shared.data_dir.join("dead_letters"), task.key, Arc::clone(&shared.disk));
-        let state = shared.resume(task, publisher, &mut letters, &order)?;
+        let root = shared.data_dir.join("dead_letters");
+        let mut letters = DeadLetters::new(&root, task.key, task.version, Arc::clone(&shared.disk));
+        let mut state = shared.resume(task, publisher, &mut letters, order)?;
+        state.stream = Some(task.stream.id);
         let publisher = publisher(&task.files.bucket)?;
-        let tail = shared.log.tail(partition);
         if state.committed > tail {
             // Reading on from there would pass over the next records of the stream without a word.
             return Err(FlowError::new(format!(
@@ -182,19 +192,18 @@ impl<'a> Flow<'a> {
         };
         let writer =
             Writer::new(settings, shared.sink_seams.clone(), Arc::clone(&shared.memory), state.serial)?;
-        let decoder = Decoder::new(task.stream.schema.as_ref(), &task.statement.projection);
         Ok(Flow {
-            reader: shared.log.reader(partition, state.committed),
-            tail: shared.log.watch_tail(partition).ok_or_else(|| FlowError::new("log: too many streams"))?,
-            batch: Batch::new(decoder, task.files.rolling_policy.batch),
             last_commit: shared.clock.monotonic(),
-            cursor: state.committed,
+            joins_at: state.committed,
+            partition: None,
             filtered: 0,
             delivered: 0,
+            dead_lettered: 0,
             lost: 0,
+            order: order.clone(),
             shared,
             task,
-            order,
+            columns,
             writer,
             publisher,
             letters,
@@ -202,169 +211,62 @@ impl<'a> Flow<'a> {
         })
     }
 
-    /// Works until ordered to end.
-    pub(super) fn run(mut self) -> Result<(), FlowError> {
-        loop {
-            let order = *self.order.borrow();
-            match order {
-                Order::Run => {}
-                Order::Finish => {
-                    self.hand_on()?;
-                    return self.commit();
-                }
-                Order::Abandon => return Ok(()),
-            }
-            let caught_up = {
-                let shared = self.shared;
-                let _turn = shared.turnstile.enter();
-                self.read()?
-            };
-            // An idle writer gives memory back when others need it.
-            self.writer.relieve()?;
-            if self.writer.must_roll().is_some() || self.letters.is_full() || self.is_quietly_behind() {
-                self.hand_on()?;
-                self.commit()?;
-            }
-            if caught_up {
-                self.wait();
-            }
-        }
+    pub(super) fn blame(&self, error: impl Into<FlowError>) -> FlowError {
+        error.into().of(self.task.key)
     }
 
-    fn is_quietly_behind(&self) -> bool {
-        self.cursor > self.state.committed
+    pub(super) fn wants_commit(&self) -> bool {
+        self.writer.must_roll().is_some() || self.letters.is_full()
+    }
+
+    /// Whether records up to `cursor` have gone nowhere for a while.
+    pub(super) fn is_quietly_behind(&self, cursor: Position) -> bool {
+        cursor > self.state.committed
             && self.writer.open_rows() == 0
-            && self.batch.rows() == 0
             && self.shared.clock.monotonic().saturating_sub(self.last_commit) >= QUIET_COMMIT
     }
 
-    /// Takes one helping from the log. Returns whether that was all there is.
-    fn read(&mut self) -> Result<bool, FlowError> {
-        let read = self.reader.read(READ_BYTES)?;
-        if read.frames.is_empty() && read.lost.is_empty() {
-            self.hand_on()?;
-            return Ok(true);
-        }
-        for frame in &read.frames {
-            self.add(frame)?;
-        }
-        let lost = read.lost;
-        for lost in &lost {
-            tracing::error!(flow = %self.task.key, from = %lost.start, to = %lost.end, "records cannot be read any more");
-        }
-        // A loss before a frame was counted with the frame.
-        if let Some(end) = lost.last().map(|lost| lost.end) {
-            self.lost += end.since(self.cursor);
-            self.cursor = self.cursor.max(end);
-        }
-        Ok(false)
-    }
-
-    fn add(&mut self, frame: &Frame) -> Result<(), FlowError> {
-        let partition = self.writer.partition(frame.ingest_time)?;
-        if self.batch.partition.as_ref().is_none_or(|current| *current != partition) {
-            self.hand_on()?;
-            // A read may span more partitions than may be open: here everything before the cursor has been handed on.
-            if self.writer.open_files() >= OPEN_FILES_MAX {
-                self.commit()?;
-            }
-        }
-        self.shared.progress.reading(self.task.key, frame.ingest_time);
-        // What the frames do not cover cannot be read any more. Counted here, before anything behind it can be committed.
-        self.lost += frame.first.since(self.cursor);
-        self.cursor = self.cursor.max(frame.first);
-        // A reader that begins inside a frame gets the whole frame.
-        let mut next = usize::try_from(self.cursor.since(frame.first)).unwrap_or(usize::MAX);
-        while next < frame.records.len() {
-            self.batch.partition = Some(Arc::clone(&partition));
-            let (letters, rejected, pipeline) =
-                (&mut self.letters, &self.shared.metrics.pipeline_rejected, self.task.pipeline.as_str());
-            next = self.batch.push(frame, next, |origin, reject| {
-                rejected.with_label_values(&[pipeline, reject.reason.as_str()]).inc();
-                letters.add(origin.position, origin.ingest_time, Cause::from(reject), origin.record)
-            })?;
-            self.cursor = frame.first.plus(next as u64);
-            if self.batch.is_full() {
-                self.hand_on()?;
-                if matches!(self.writer.must_roll(), Some(Roll::Rows | Roll::Size)) {
-                    self.commit()?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Transforms and writes the batch so far.
-    fn hand_on(&mut self) -> Result<(), FlowError> {
-        if self.batch.is_empty() {
+    /// A record that could not be decoded.
+    pub(super) fn reject(&mut self, origin: &Origin<'_>, reject: &Reject) -> Result<(), LetterError> {
+        self.dead_lettered += 1;
+        let labels = [self.task.pipeline.as_str(), reject.reason.as_str()];
+        self.shared.metrics.pipeline_rejected.with_label_values(&labels).inc();
+        if !self.task.keeps_rejects {
             return Ok(());
         }
-        let partition = self.batch.partition.clone();
-        let (rows, origins) = self.batch.take();
-        let Some(partition) = partition else { return Ok(()) };
-        self.transform(&rows, 0, &origins, &partition)
+        self.letters.add(origin.position, origin.ingest_time, Cause::from(reject), origin.record)
     }
 
-    /// Runs the SQL over `rows`, the first of which is row `first` of the batch. If a row makes it fail, the halves are tried
-    /// apart, until the row stands alone and becomes a dead letter.
-    fn transform(
-        &mut self,
-        rows: &RecordBatch,
-        first: usize,
-        origins: &Origins,
-        partition: &Arc<str>,
-    ) -> Result<(), FlowError> {
-        let count = rows.num_rows();
-        if count == 0 {
+    /// Transforms and writes a batch of the feed.
+    pub(super) fn take(&mut self, rows: &RecordBatch, origins: &Origins) -> Result<(), FlowError> {
+        if rows.num_rows() == 0 {
             return Ok(());
         }
-        match self.task.statement.program.run(rows, self.shared.now()) {
-            Ok(out) => {
-                self.delivered += out.kept as u64;
-                self.filtered += (count - out.kept) as u64;
-                if out.kept > 0 {
-                    self.writer.write(&out.rows, partition)?;
+        let Some(partition) = self.partition.clone() else {
+            return Err(FlowError::new("a batch came before its partition was known"));
+        };
+        let projected = self.columns.as_ref().map(|columns| rows.project(columns)).transpose();
+        let projected = projected.map_err(|e| FlowError::new(format!("batch: {e}")))?;
+        let program = &self.task.statement.program;
+        isolate(program, projected.as_ref().unwrap_or(rows), self.shared.now(), &mut |part| match part {
+            Part::Made { taken, made } => {
+                self.delivered += made.kept as u64;
+                self.filtered += (taken - made.kept) as u64;
+                if made.kept > 0 {
+                    self.writer.write(&made.rows, &partition)?;
                 }
                 Ok(())
             }
-            Err(error) if count == 1 => {
-                let reason = match error.failure {
-                    Failure::Expression => "transform_error",
-                    Failure::Limit => "resource_limit",
-                };
-                self.shared.metrics.pipeline_rejected.with_label_values(&[&self.task.pipeline, reason]).inc();
-                let origin = origins.of(first).ok_or_else(|| FlowError::new("a row has no record"))?;
+            Part::Failed { row, error } => {
+                let reason = reason(&error);
                 let cause = Cause { stage: "transform", reason, path: "", detail: &error.message };
+                self.dead_lettered += 1;
+                let labels = [self.task.pipeline.as_str(), reason];
+                self.shared.metrics.pipeline_rejected.with_label_values(&labels).inc();
+                let origin = origins.of(row).ok_or_else(|| FlowError::new("a row has no record"))?;
                 Ok(self.letters.add(origin.position, origin.ingest_time, cause, origin.record)?)
             }
-            Err(_) => {
-                let half = count / 2;
-                self.transform(&rows.slice(0, half), first, origins, partition)?;
-                self.transform(&rows.slice(half, count - half), first + half, origins, partition)
-            }
-        }
-    }
-
-    /// Sleeps until there are new records (and a little longer, for their company), a file wants to roll, or an order comes.
-    fn wait(&mut self) {
-        let deadline = self.writer.next_deadline().unwrap_or(QUIET_COMMIT).min(QUIET_COMMIT);
-        let cursor = self.cursor;
-        let (tail, order) = (&mut self.tail, &mut self.order);
-        self.shared.async_runtime.block_on(async {
-            let news = async {
-                // An error means that the log is closed; an order to end follows.
-                if tail.wait_for(|tail| *tail > cursor).await.is_ok() {
-                    tokio::time::sleep(LINGER.min(deadline)).await;
-                } else {
-                    tokio::time::sleep(LINGER).await;
-                }
-            };
-            tokio::select! {
-                () = news => {}
-                () = tokio::time::sleep(deadline) => {}
-                _ = order.wait_for(|order| *order != Order::Run) => {}
-            }
-        });
+        })
     }
 }
 

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use lakehead_log::LocalLog;
-use lakehead_meta::{Catalog, FlowKey, FlowState};
+use lakehead_meta::{Catalog, FlowKey, FlowState, Totals};
 use lakehead_model::resource::{Pipeline, Table};
-use lakehead_model::{Partition, Position, Timestamp};
+use lakehead_model::{Partition, PipelineId, Position, Timestamp};
 use parking_lot::Mutex;
 
 /// One flow's commitment as last recorded.
@@ -22,11 +22,13 @@ pub(super) struct Reached {
 pub(super) struct Progress {
     log: LocalLog,
     flows: Mutex<HashMap<FlowKey, Reached>>,
+    /// What the past versions of pipelines have done.
+    retired: Mutex<HashMap<PipelineId, Totals>>,
 }
 
 impl Progress {
     pub(super) fn new(log: LocalLog) -> Self {
-        Progress { log, flows: Mutex::default() }
+        Progress { log, flows: Mutex::default(), retired: Mutex::default() }
     }
 
     pub(super) fn enter(&self, key: FlowKey, partition: Partition, state: FlowState) {
@@ -64,7 +66,15 @@ impl Progress {
         }
     }
 
-    /// The pipeline is gone: it holds nothing back any more.
+    pub(super) fn retire(&self, pipeline: PipelineId, totals: Totals) {
+        self.retired.lock().insert(pipeline, totals);
+    }
+
+    pub(super) fn retired(&self, pipeline: PipelineId) -> Totals {
+        self.retired.lock().get(&pipeline).copied().unwrap_or_default()
+    }
+
+    /// The flow is gone: it holds nothing back any more.
     pub(super) fn leave(&self, key: FlowKey) {
         self.flows.lock().remove(&key);
     }

@@ -40,7 +40,10 @@ impl Shared {
                 tail.since(s.committed),
                 age,
             ];
-            let sum = sums.entry(key.pipeline).or_default();
+            let sum = sums.entry(key.pipeline).or_insert_with(|| {
+                let past = self.progress.retired(key.pipeline);
+                [past.accepted, past.delivered, past.filtered, past.dead_lettered, past.lost, 0, 0].map(gauge)
+            });
             for (i, figure) in figures.into_iter().enumerate() {
                 sum[i] = if i == 6 { sum[i].max(gauge(figure)) } else { sum[i] + gauge(figure) };
             }

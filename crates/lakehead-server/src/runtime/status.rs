@@ -13,6 +13,8 @@ use crate::control::{Counters, PipelineState, PipelineStatus};
 pub struct Statuses {
     flows: RwLock<HashMap<FlowKey, PipelineStatus>>,
     counters: RwLock<HashMap<PipelineId, Counters>>,
+    /// The version of the SQL that runs.
+    versions: RwLock<HashMap<PipelineId, u64>>,
 }
 
 impl Statuses {
@@ -25,7 +27,15 @@ impl Statuses {
             PipelineState::Initializing => 1,
             PipelineState::Failed => 2,
         });
-        PipelineStatus { counters: self.counters(pipeline), ..worst.cloned().unwrap_or_default() }
+        PipelineStatus {
+            counters: self.counters(pipeline),
+            running_version: self.versions.read().get(&pipeline).copied(),
+            ..worst.cloned().unwrap_or_default()
+        }
+    }
+
+    pub(super) fn runs(&self, pipeline: PipelineId, version: u64) {
+        self.versions.write().insert(pipeline, version);
     }
 
     /// The pipeline's ledger, as of about a second ago.
@@ -54,6 +64,12 @@ impl Statuses {
 
     pub(super) fn forget(&self, key: FlowKey) {
         self.flows.write().remove(&key);
+    }
+
+    /// The pipeline is gone.
+    pub(super) fn forget_pipeline(&self, pipeline: PipelineId) {
+        self.flows.write().retain(|key, _| key.pipeline != pipeline);
+        self.versions.write().remove(&pipeline);
     }
 
     /// Flows that have failed.

@@ -1,22 +1,23 @@
-//! Keeps one flow running for each statement of each pipeline that should exist.
+//! Keeps the feeds running of each pipeline that should exist.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lakehead_decode::arrow_schema;
 use lakehead_disk::Disk;
 use lakehead_log::LocalLog;
-use lakehead_meta::{Catalog, FlowKey, FlowState, Store};
-use lakehead_model::resource::{Pipeline, SinkConfig, Stream, Table};
-use lakehead_model::{Clock, Partition, Position, Random, SinkId};
+use lakehead_meta::{Catalog, FlowKey, Store};
+use lakehead_model::resource::Pipeline;
+use lakehead_model::{Clock, Partition, PipelineId, Position, Random, SinkId};
 use lakehead_sink::{MemoryBudget, Uploads};
-use lakehead_transform::{Source, Statement};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
-use super::flow::{Flow, FlowError, Order, Shared, Task};
+use super::apart::Apart;
+use super::feed::{Feed, FeedTask};
+use super::flow::{FlowError, Order, Shared};
+use super::plan::Plan;
 use super::progress::Progress;
 use super::status::Statuses;
 use super::turnstile::Turnstile;
@@ -31,7 +32,7 @@ const RETRY_LAST: Duration = Duration::from_secs(30);
 const FINISH_SECONDS_MAX: u64 = 15;
 const REPORT_EVERY: Duration = Duration::from_secs(1);
 const REAP_EVERY: Duration = Duration::from_millis(50);
-/// Threads of flows decode and encode with little recursion.
+/// Threads of feeds decode and encode with little recursion.
 const STACK_BYTES: usize = 8 << 20;
 
 /// What the runtime is made of.
@@ -49,19 +50,42 @@ pub struct Runtime {
     pub async_runtime: Handle,
 }
 
+/// A feed's thread.
 struct Running {
-    /// With the version its flow was started with.
-    sink: (SinkId, u64),
+    flows: Vec<FlowKey>,
+    /// Of each flow, with the version it was started with.
+    sinks: Vec<(SinkId, u64)>,
+    /// Of the pipeline.
+    version: u64,
+    is_ending: bool,
     order: watch::Sender<Order>,
     thread: JoinHandle<()>,
 }
 
-/// Starts and stops flows as the catalog changes.
+impl Running {
+    fn pipeline(&self) -> Option<PipelineId> {
+        self.flows.first().map(|key| key.pipeline)
+    }
+
+    /// Whether it is still what should run.
+    fn is_current(&self, catalog: &Catalog) -> bool {
+        let pipeline = self.pipeline().and_then(|id| catalog.any_pipeline(id));
+        pipeline.is_some_and(|pipeline| self.is_ending || self.version == pipeline.version)
+            && self
+                .sinks
+                .iter()
+                .all(|(id, version)| catalog.any_sink(*id).is_some_and(|s| s.version == *version))
+    }
+}
+
+/// Starts and stops feeds as the catalog changes.
 pub struct Supervisor {
     shared: Arc<Shared>,
-    running: BTreeMap<FlowKey, Running>,
-    /// Flows told to finish, because their pipeline was deleted or their sink has changed. The latter are started again.
-    leaving: HashMap<FlowKey, Running>,
+    running: Vec<Running>,
+    /// Feeds told to finish, because their pipeline was deleted, or it or a sink has changed. The latter are started again.
+    leaving: Vec<Running>,
+    /// How many flows each pipeline has when it is whole.
+    flows: BTreeMap<PipelineId, usize>,
 }
 
 impl Supervisor {
@@ -71,6 +95,7 @@ impl Supervisor {
             progress: Arc::new(Progress::new(runtime.log.clone())),
             turnstile: Turnstile::new(turns),
             statuses,
+            apart: Apart::default(),
             store: runtime.store,
             log: runtime.log,
             storage: runtime.storage,
@@ -87,7 +112,12 @@ impl Supervisor {
             data_dir: runtime.data_dir,
             async_runtime: runtime.async_runtime,
         };
-        Supervisor { shared: Arc::new(shared), running: BTreeMap::new(), leaving: HashMap::new() }
+        Supervisor {
+            shared: Arc::new(shared),
+            running: Vec::new(),
+            leaving: Vec::new(),
+            flows: BTreeMap::new(),
+        }
     }
 
     /// Follows the catalog until `stop` turns true, then lets the flows finish. Runs on a thread of its own.
@@ -95,6 +125,7 @@ impl Supervisor {
         let mut changes = self.shared.store.watch();
         let handle = self.shared.async_runtime.clone();
         self.sweep(&self.shared.store.catalog());
+        self.remember(&self.shared.store.catalog());
         loop {
             changes.borrow_and_update();
             // The log's streams first: one that is made in between is then not taken for a deleted one.
@@ -108,7 +139,7 @@ impl Supervisor {
             self.reap(&catalog);
             self.follow(&catalog);
             let running = &self.running;
-            let is_entered = |p: &Pipeline| running.keys().any(|k| k.pipeline == p.id);
+            let is_entered = |p: &Pipeline| running.iter().any(|r| r.pipeline() == Some(p.id));
             self.shared.progress.settle(&catalog, is_entered);
             self.shared.report(&catalog);
             let pause = if self.leaving.is_empty() { REPORT_EVERY } else { REAP_EVERY };
@@ -127,18 +158,15 @@ impl Supervisor {
     }
 
     fn follow(&mut self, catalog: &Catalog) {
-        let is_current = |key: &FlowKey, running: &Running| {
-            let (sink, version) = running.sink;
-            catalog.any_pipeline(key.pipeline).is_some()
-                && catalog.any_sink(sink).is_some_and(|s| s.version == version)
-                && !running.thread.is_finished()
-        };
-        // With one of its flows a whole pipeline is started again.
-        let outdated: BTreeSet<_> =
-            self.running.iter().filter(|(key, r)| !is_current(key, r)).map(|(key, _)| key.pipeline).collect();
-        self.dismiss(|key| outdated.contains(&key.pipeline));
+        // A feed that has ended by itself is started anew, with the others that its pipeline lacks.
+        self.running.retain(|running| !running.thread.is_finished());
+        let outdated = self.running.iter().filter(|running| !running.is_current(catalog));
+        // With one of its feeds a whole pipeline is started again.
+        let mut again: BTreeSet<_> = outdated.filter_map(Running::pipeline).collect();
+        again.extend(self.shared.apart.rejoin(self.shared.clock.monotonic()));
+        self.dismiss(|pipeline| again.contains(&pipeline));
         for pipeline in catalog.all_pipelines() {
-            if self.running.keys().chain(self.leaving.keys()).any(|k| k.pipeline == pipeline.id) {
+            if self.leaving.iter().any(|r| r.pipeline() == Some(pipeline.id)) || self.is_whole(pipeline.id) {
                 continue;
             }
             if let Err(FlowError { reason, .. }) = self.start(catalog, pipeline) {
@@ -151,14 +179,22 @@ impl Supervisor {
         }
     }
 
-    /// Lets flows commit and end.
-    fn dismiss(&mut self, which: impl Fn(&FlowKey) -> bool) {
-        let gone: Vec<_> = self.running.keys().filter(|key| which(key)).copied().collect();
-        for key in gone {
-            if let Some(running) = self.running.remove(&key) {
-                let _ = running.order.send(Order::Finish);
-                self.leaving.insert(key, running);
-            }
+    /// Whether all feeds of the pipeline run.
+    fn is_whole(&self, pipeline: PipelineId) -> bool {
+        let running = self.running.iter().filter(|r| r.pipeline() == Some(pipeline));
+        let flows: usize = running.map(|r| r.flows.len()).sum();
+        flows > 0 && self.flows.get(&pipeline) == Some(&flows)
+    }
+
+    /// Lets the feeds of pipelines commit and end.
+    fn dismiss(&mut self, which: impl Fn(PipelineId) -> bool) {
+        let (gone, stay) = std::mem::take(&mut self.running)
+            .into_iter()
+            .partition(|r: &Running| r.pipeline().is_some_and(&which));
+        self.running = stay;
+        for running in gone {
+            let _ = running.order.send(Order::Finish);
+            self.leaving.push(running);
         }
     }
 
@@ -168,87 +204,97 @@ impl Supervisor {
             tracing::warn!(%error, "records of deleted pipelines were not looked for");
             Vec::new()
         });
-        for key in stored {
-            if catalog.any_pipeline(key.pipeline).is_none() && !self.leaving.contains_key(&key) {
-                self.remove(key);
-            }
+        let gone: BTreeSet<_> =
+            stored.iter().map(|key| key.pipeline).filter(|p| catalog.any_pipeline(*p).is_none()).collect();
+        for pipeline in gone {
+            let flows: Vec<_> = stored.iter().filter(|key| key.pipeline == pipeline).copied().collect();
+            self.remove(pipeline, &flows);
         }
     }
 
-    fn start(&mut self, catalog: &Catalog, pipeline: &Pipeline) -> Result<(), FlowError> {
-        let tasks = tasks(catalog, pipeline)?;
-        // All or none: a pipeline of which one flow runs counts as running.
-        for task in &tasks {
-            self.enter(task)?;
-        }
-        for task in tasks {
-            let (order, orders) = watch::channel(Order::Run);
-            let (key, sink, shared) = (task.key, (task.sink.id, task.sink.version), Arc::clone(&self.shared));
-            let name = format!("flow-{}", task.pipeline);
-            let body = move || keep_running(&shared, &task, &orders);
-            let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body);
-            let thread = match thread {
-                Ok(thread) => thread,
-                Err(e) => {
-                    self.dismiss(|k| k.pipeline == pipeline.id);
-                    return Err(FlowError::new(format!("no thread: {e}")));
+    /// Makes the log keep what stored flows need, before their pipelines start: they may fail to.
+    fn remember(&self, catalog: &Catalog) {
+        for pipeline in catalog.all_pipelines() {
+            let flows =
+                self.shared.retire(pipeline.id).and_then(|()| Ok(self.shared.store.flows(pipeline.id)?));
+            match flows {
+                Err(FlowError { reason, .. }) => {
+                    tracing::error!(pipeline = %pipeline.name, reason, "a pipeline's flows cannot be read");
                 }
-            };
-            self.running.insert(key, Running { sink, order, thread });
+                Ok(flows) => {
+                    for (key, record) in flows {
+                        if let Some(stream) = record.state.stream {
+                            self.shared.progress.enter(key, Partition::first(stream), record.state);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Starts what the pipeline lacks.
+    fn start(&mut self, catalog: &Catalog, pipeline: &Pipeline) -> Result<(), FlowError> {
+        // Planning may hand over to a new version, for which nothing of the old one may run.
+        if self.running.iter().any(|r| r.pipeline() == Some(pipeline.id) && r.version != pipeline.version) {
+            return Ok(());
+        }
+        let Plan { version, is_ending, feeds } = self.shared.plan(catalog, pipeline)?;
+        self.flows.insert(pipeline.id, feeds.iter().map(|feed| feed.flows.len()).sum());
+        self.shared.statuses.runs(pipeline.id, version);
+        let runs: BTreeSet<FlowKey> = self.running.iter().flat_map(|r| r.flows.iter().copied()).collect();
+        for feed in feeds.into_iter().filter(|feed| feed.flows.iter().all(|task| !runs.contains(&task.key))) {
+            let (order, orders) = watch::channel(Order::Run);
+            let flows = feed.flows.iter().map(|task| task.key).collect();
+            let sinks = feed.flows.iter().map(|task| (task.sink.id, task.sink.version)).collect();
+            let shared = Arc::clone(&self.shared);
+            let name = format!("feed-{}", pipeline.name);
+            let body = move || keep_running(&shared, &feed, &orders);
+            let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body);
+            let thread = thread.map_err(|e| FlowError::new(format!("no thread: {e}")))?;
+            self.running.push(Running { flows, sinks, version, is_ending, order, thread });
         }
         Ok(())
     }
 
-    /// Creates the flow's record if it is new, at the oldest record the log retains, and makes the log keep what it needs.
-    fn enter(&self, task: &Task) -> Result<(), FlowError> {
-        let partition = Partition::first(task.stream.id);
-        let state = match self.shared.store.flow(task.key)? {
-            Some(record) => record.state,
-            None => {
-                let start = self.shared.log.oldest(partition);
-                let state = FlowState { committed: start, start, ..FlowState::default() };
-                self.shared.store.create_flow(task.key, &state)?;
-                state
-            }
-        };
-        self.shared.progress.enter(task.key, partition, state);
-        Ok(())
-    }
-
-    /// Takes leave of flows whose thread has ended.
+    /// Takes leave of feeds whose thread has ended.
     fn reap(&mut self, catalog: &Catalog) {
-        let ended: Vec<_> =
-            self.leaving.iter().filter(|(_, r)| r.thread.is_finished()).map(|(key, _)| *key).collect();
-        for key in ended {
-            self.leaving.remove(&key);
-            if catalog.any_pipeline(key.pipeline).is_some() {
+        let (ended, stay) =
+            std::mem::take(&mut self.leaving).into_iter().partition(|r: &Running| r.thread.is_finished());
+        self.leaving = stay;
+        let ended: Vec<Running> = ended;
+        let pipelines: BTreeSet<_> = ended.iter().filter_map(Running::pipeline).collect();
+        for pipeline in pipelines {
+            if catalog.any_pipeline(pipeline).is_some()
+                || self.leaving.iter().any(|r| r.pipeline() == Some(pipeline))
+            {
                 continue;
             }
-            self.remove(key);
+            let flows = self.shared.store.flows(pipeline).unwrap_or_default();
+            let flows: Vec<_> = flows.into_iter().map(|(key, _)| key).collect();
+            self.remove(pipeline, &flows);
+            self.flows.remove(&pipeline);
         }
     }
 
-    /// Removes what the flow of a deleted pipeline kept, but for its dead letters.
-    fn remove(&self, key: FlowKey) {
-        self.shared.progress.leave(key);
-        self.shared.statuses.forget(key);
-        if let Err(error) =
-            lakehead_sink::clean_staging(self.shared.disk.as_ref(), &self.shared.staging_dir(key), &[])
-        {
-            tracing::warn!(%error, flow = %key, "staged files of a deleted pipeline stay");
+    /// Removes what the flows of a deleted pipeline kept, but for their dead letters.
+    fn remove(&self, pipeline: PipelineId, flows: &[FlowKey]) {
+        for key in flows {
+            self.shared.progress.leave(*key);
+            let staging_dir = self.shared.staging_dir(*key);
+            if let Err(error) = lakehead_sink::clean_staging(self.shared.disk.as_ref(), &staging_dir, &[]) {
+                tracing::warn!(%error, flow = %key, "staged files of a deleted pipeline stay");
+            }
         }
-        if !self.leaving.keys().any(|k| k.pipeline == key.pipeline)
-            && let Err(error) = self.shared.store.delete_flows(key.pipeline)
-        {
-            tracing::error!(%error, flow = %key, "a deleted pipeline's record stays");
+        self.shared.statuses.forget_pipeline(pipeline);
+        self.shared.apart.forget(pipeline);
+        if let Err(error) = self.shared.store.delete_flows(pipeline) {
+            tracing::error!(%error, %pipeline, "a deleted pipeline's record stays");
         }
     }
 
     fn finish_all(mut self) {
-        let all: Vec<_> = std::mem::take(&mut self.running)
-            .into_values()
-            .chain(self.leaving.drain().map(|(_, r)| r))
-            .collect();
+        let mut all = std::mem::take(&mut self.running);
+        all.append(&mut self.leaving);
         for running in &all {
             let _ = running.order.send(Order::Finish);
         }
@@ -264,63 +310,40 @@ impl Supervisor {
     }
 }
 
-/// A task for each statement of the pipeline, with the resources it names as they are now.
-fn tasks(catalog: &Catalog, pipeline: &Pipeline) -> Result<Vec<Task>, FlowError> {
-    let (mut streams, mut sinks) = (Vec::new(), Vec::new());
-    for named in &pipeline.tables {
-        match named.table {
-            Table::Stream(id) => streams.extend(catalog.any_stream(id).cloned()),
-            Table::Sink(id) => sinks.extend(catalog.any_sink(id).cloned()),
-        }
-    }
-    let source = |s: &Arc<Stream>| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
-    let sources: Vec<_> = streams.iter().map(source).collect();
-    let sink_names: Vec<_> = sinks.iter().map(|s| s.name.clone()).collect();
-    let statements = lakehead_transform::compile(&pipeline.sql, &sources, &sink_names)
-        .map_err(|e| FlowError::new(e.message))?;
-    let missing = |name: &str| FlowError::new(format!("`{name}` does not exist any more"));
-    let task = |(index, statement): (usize, Statement)| {
-        let stream = streams.iter().find(|s| s.name == statement.stream);
-        let sink = sinks.iter().find(|s| s.name == statement.sink);
-        let sink = Arc::clone(sink.ok_or_else(|| missing(&statement.sink))?);
-        let SinkConfig::Files(files) = sink.config.clone() else {
-            return Err(FlowError::new(format!("`{}` is a table, which cannot be written yet", sink.name)));
-        };
-        Ok(Task {
-            key: FlowKey { pipeline: pipeline.id, statement: u32::try_from(index).unwrap_or(u32::MAX) },
-            pipeline: pipeline.name.clone(),
-            stream: Arc::clone(stream.ok_or_else(|| missing(&statement.stream))?),
-            sink,
-            files,
-            statement,
-        })
-    };
-    statements.into_iter().enumerate().map(task).collect()
-}
-
-/// The life of a flow's thread: begin, run, and begin again after a failure.
-fn keep_running(shared: &Shared, task: &Task, orders: &watch::Receiver<Order>) {
+/// The life of a feed's thread: begin, run, and begin again after a failure. One flow that fails beside others ends the feed: it
+/// runs apart from then on.
+fn keep_running(shared: &Shared, task: &FeedTask, orders: &watch::Receiver<Order>) {
+    let keys = || task.flows.iter().map(|flow| flow.key);
+    let pipeline = task.flows.first().map_or("", |flow| flow.pipeline.as_str());
     let mut pause = RETRY_FIRST;
     let mut reached = Position::ZERO;
     loop {
-        let outcome = Flow::begin(shared, task, orders.clone()).and_then(|flow| {
-            shared.statuses.running(task.key);
-            flow.run()
+        let outcome = Feed::begin(shared, task, orders).and_then(|feed| {
+            keys().for_each(|key| shared.statuses.running(key));
+            feed.run()
         });
-        let Err(FlowError { reason, is_fatal }) = outcome else { return };
+        let Err(FlowError { reason, is_fatal, culprit }) = outcome else { return };
         if is_fatal {
             // As with the log: what the disk was asked to keep may be gone, and asking again proves nothing.
-            tracing::error!(flow = %task.key, %reason, "fsync_failed");
+            tracing::error!(pipeline, %reason, "fsync_failed");
             std::process::exit(EXIT_DISK_FAILED);
         }
         if *orders.borrow() != Order::Run {
-            tracing::warn!(flow = %task.key, %reason, "a flow ended without committing; the log keeps what is missing");
+            tracing::warn!(pipeline, %reason, "a flow ended without committing; the log keeps what is missing");
             return;
         }
-        tracing::error!(flow = %task.key, pipeline = %task.pipeline, %reason, "a flow failed and begins again");
-        shared.statuses.failed(task.key, reason);
+        tracing::error!(pipeline, flow = culprit.map(|key| key.to_string()), %reason, "a flow failed and begins again");
+        for key in keys().filter(|key| culprit.is_none_or(|culprit| culprit == *key)) {
+            shared.apart.is_unwell(key);
+            shared.statuses.failed(key, reason.clone());
+        }
+        if let (Some(culprit), 2..) = (culprit, task.flows.len()) {
+            shared.apart.set(culprit);
+            return;
+        }
         // A flow that got ahead since it last failed is not stuck: it starts over with short pauses.
-        let now = shared.store.flow(task.key).ok().flatten().map_or(reached, |r| r.state.committed);
+        let stored = |key| shared.store.flow(key).ok().flatten().map(|record| record.state.committed);
+        let now = keys().filter_map(stored).min().unwrap_or(reached);
         pause = if now > reached { RETRY_FIRST } else { (pause * 2).min(RETRY_LAST) };
         reached = now;
         let mut orders = orders.clone();

@@ -3,27 +3,35 @@
 use parking_lot::{Condvar, Mutex};
 
 #[derive(Debug)]
-pub(super) struct Turnstile {
+pub(crate) struct Turnstile {
     free: Mutex<usize>,
     given_back: Condvar,
 }
 
 /// One turn. Dropping it lets the next in.
 #[derive(Debug)]
-pub(super) struct Turn<'a>(&'a Turnstile);
+pub(crate) struct Turn<'a>(&'a Turnstile);
 
 impl Turnstile {
-    pub(super) fn new(turns: usize) -> Self {
+    pub(crate) fn new(turns: usize) -> Self {
         Turnstile { free: Mutex::new(turns.max(1)), given_back: Condvar::new() }
     }
 
-    pub(super) fn enter(&self) -> Turn<'_> {
+    /// Waits for a turn.
+    pub(crate) fn enter(&self) -> Turn<'_> {
         let mut free = self.free.lock();
         while *free == 0 {
             self.given_back.wait(&mut free);
         }
         *free -= 1;
         Turn(self)
+    }
+
+    /// A turn if one is free now.
+    pub(crate) fn try_enter(&self) -> Option<Turn<'_>> {
+        let mut free = self.free.lock();
+        *free = free.checked_sub(1)?;
+        Some(Turn(self))
     }
 }
 
@@ -33,3 +41,6 @@ impl Drop for Turn<'_> {
         self.0.given_back.notify_one();
     }
 }
+
+#[cfg(test)]
+mod tests;

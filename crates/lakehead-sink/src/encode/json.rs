@@ -22,7 +22,7 @@ use std::io::{self, Write};
 use arrow::array::RecordBatch;
 use flate2::Compression;
 use flate2::write::{GzEncoder, ZlibEncoder};
-use lakehead_model::resource::{JsonCompression, JsonFormat};
+use lakehead_model::resource::{DecimalEncoding, JsonCompression, JsonFormat, TimestampFormat};
 
 use crate::Error;
 use crate::staged::Output;
@@ -33,6 +33,21 @@ pub(super) use self::column::check_columns;
 
 /// Lines gathered before they go to disk or into gzip. A line longer than that makes the buffer longer for a while.
 pub const JSON_BUFFER_BYTES: usize = 64 << 10;
+
+/// The rows as lines of a file with default settings, each ended by `\n`; in memory, so for few rows.
+///
+/// # Errors
+/// If a column is of a type that JSON cannot hold.
+pub fn json_lines(rows: &RecordBatch) -> Result<Vec<u8>, Error> {
+    let object = Object::new(rows.schema_ref().fields(), rows.columns())?;
+    let style = Style { decimals: DecimalEncoding::default(), timestamps: TimestampFormat::default() };
+    let mut lines = Vec::new();
+    for row in 0..rows.num_rows() {
+        object.write(&mut lines, row, style);
+        lines.push(b'\n');
+    }
+    Ok(lines)
+}
 
 #[derive(Debug)]
 pub(crate) struct JsonFile {

@@ -110,4 +110,6 @@ pub(super) fn is_ours(function: &ScalarUDF) -> bool {
         || inner.is::<super::json::JsonFunction>()
         || super::json::is_compiled(function)
         || super::regex::is_compiled(function)
+        || crate::json_text::is_it(function)
+        || crate::struct_cast::is_it(function)
 }

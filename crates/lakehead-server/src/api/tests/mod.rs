@@ -7,6 +7,7 @@ mod catalogs;
 mod legacy;
 mod openapi;
 mod pipelines;
+mod preview;
 mod schema_check;
 mod secrets;
 mod sinks;

@@ -28,6 +28,7 @@ async fn a_pipeline_lists_its_tables_and_reports_its_status() {
         state: PipelineState::Failed,
         failure_reason: Some("bucket is gone".to_owned()),
         counters: Some(Counters { accepted: 10, delivered: 7, filtered: 2, dead_lettered: 1 }),
+        running_version: Some(1),
     };
     server.world.statuses.lock().insert(id.parse().unwrap(), status);
     let read = server.get(&format!("{PIPELINES}/{id}")).await;
@@ -80,7 +81,7 @@ async fn what_cannot_work_is_refused() {
     post(json!({ "name": "p", "sql": "DROP TABLE x" })).await.refused(
         400,
         1004,
-        "expected INSERT INTO (line 1, column 1)",
+        "expected INSERT INTO, at `DROP` (line 1, column 1)",
     );
     let unknown = json!({ "name": "p", "sql": "INSERT INTO files SELECT * FROM nope" });
     post(unknown).await.refused(400, 1004, "table \"nope\" not found");
@@ -106,9 +107,67 @@ async fn validated_sql_names_its_tables_and_draws_its_graph() {
     assert_eq!(tables["events"]["type"], "stream");
     let graph = &reply.result()["graph"];
     let operators: Vec<&Value> = graph["nodes"].as_array().unwrap().iter().map(|n| &n["operator"]).collect();
-    assert_eq!(operators, ["source", "transform", "sink", "transform", "sink"]);
+    assert_eq!(operators, ["source", "project", "sink", "project", "sink"]);
     assert_eq!(graph["edges"].as_array().unwrap().len(), 4);
     let bad = server.post("/pipelines/v1/validate_sql", json!({ "sql": "SELECT 1" })).await;
-    bad.refused(400, 1004, "expected INSERT INTO");
+    bad.refused(400, 1004, "expected INSERT INTO, at `SELECT` (line 1, column 1)");
+    let source = json!({ "pointer": "/sql", "line": 1, "column": 1, "text": "SELECT" });
+    assert_eq!(bad.body["errors"][0]["source"], source);
     assert_eq!(server.get(PIPELINES).await.result(), &json!([]), "validation makes nothing");
+}
+
+#[tokio::test]
+async fn an_edit_makes_a_version_and_going_back_makes_another() {
+    let server = server();
+    server.make(STREAMS, json!({ "name": "events" })).await;
+    for sink in ["files", "more"] {
+        server.make(SINKS, sink_body(sink)).await;
+    }
+    let id = server.make(PIPELINES, json!({ "name": "p", "sql": SQL })).await;
+    let path = format!("{PIPELINES}/{id}");
+    let other = "INSERT INTO more SELECT * FROM events";
+    let edited = server.patch(&path, json!({ "sql": other, "expected_version": 1 })).await;
+    assert_eq!((&edited.result()["version"], &edited.result()["sql"]), (&json!(2), &json!(other)));
+    assert_eq!(edited.result()["tables"][1]["name"], "more");
+    assert_eq!(edited.result()["id"], json!(id));
+    let same = server.patch(&path, json!({ "sql": other })).await;
+    assert_eq!(same.result()["version"], 2, "the same SQL again changes nothing");
+
+    let back = server.patch(&path, json!({ "rollback_to_version": 1 })).await;
+    assert_eq!((&back.result()["version"], &back.result()["sql"]), (&json!(3), &json!(SQL)));
+    let versions = server.get(&format!("{path}/versions")).await;
+    let seen: Vec<_> =
+        versions.result().as_array().unwrap().iter().map(|v| (&v["version"], &v["sql"])).collect();
+    assert_eq!(seen, [(&json!(3), &json!(SQL)), (&json!(2), &json!(other)), (&json!(1), &json!(SQL))]);
+    assert_eq!(versions.result()[0]["state"], "waiting", "nothing runs here");
+    assert_eq!(versions.body["result_info"]["total_count"], 3);
+}
+
+#[tokio::test]
+async fn an_edit_that_cannot_work_changes_nothing() {
+    let server = server();
+    server.make(STREAMS, json!({ "name": "events" })).await;
+    server.make(SINKS, sink_body("files")).await;
+    let id = server.make(PIPELINES, json!({ "name": "p", "sql": SQL })).await;
+    let path = format!("{PIPELINES}/{id}");
+    let patch = async |body| server.patch(&path, body).await;
+    patch(json!({})).await.refused(400, 1001, "sql: is missing");
+    patch(json!({ "sql": SQL, "rollback_to_version": 1 })).await.refused(
+        400,
+        1001,
+        "rollback_to_version: and",
+    );
+    patch(json!({ "sql": "INSERT INTO files SELECT * FROM nope" })).await.refused(
+        400,
+        1004,
+        "table \"nope\"",
+    );
+    patch(json!({ "sql": "DROP TABLE x" })).await.refused(400, 1004, "expected INSERT INTO");
+    patch(json!({ "rollback_to_version": 7 })).await.refused(400, 1001, "rollback_to_version: is 7");
+    let outdated = json!({ "sql": "INSERT INTO files SELECT * FROM events", "expected_version": 4 });
+    patch(outdated).await.refused(412, 1012, "expected_version: is 4");
+    let unknown = format!("{PIPELINES}/{}", "0".repeat(32));
+    server.patch(&unknown, json!({ "sql": SQL })).await.refused(404, 1000, "Pipeline does not exist");
+    server.get(&format!("{unknown}/versions")).await.refused(404, 1000, "Pipeline does not exist");
+    assert_eq!(server.get(&path).await.result()["version"], 1);
 }

@@ -31,8 +31,11 @@ impl Check<'_> {
                     fault(format!("{value} is not among {argument}"));
                 }
                 "const" if argument != value => fault(format!("{value} is not {argument}")),
-                "minimum" if value.as_f64() < argument.as_f64() => {
+                "minimum" if value.as_f64().is_some_and(|value| Some(value) < argument.as_f64()) => {
                     fault(format!("{value} is below {argument}"))
+                }
+                "maximum" if value.as_f64() > argument.as_f64() => {
+                    fault(format!("{value} is above {argument}"))
                 }
                 "maxItems" if value.as_array().map(|a| a.len() as u64) > argument.as_u64() => {
                     fault(format!("{value} has too many items"));
@@ -57,6 +60,7 @@ impl Check<'_> {
                 | "enum"
                 | "const"
                 | "minimum"
+                | "maximum"
                 | "maxItems"
                 | "additionalProperties"
                 | "required"
@@ -131,7 +135,7 @@ fn a_fault_of_every_kind_is_found() {
     let object = json!({
         "type": "object", "required": ["id"], "additionalProperties": false,
         "properties": {
-            "id": { "$ref": "#/components/schemas/Id" }, "n": { "type": ["integer", "null"], "minimum": 1 },
+            "id": { "$ref": "#/components/schemas/Id" }, "n": { "type": ["integer", "null"], "minimum": 1, "maximum": 9 },
             "word": { "enum": ["a"] }, "at": { "format": "date-time" }, "list": { "items": { "const": true } },
             "one": { "oneOf": [{ "type": "string" }, { "enum": ["x"] }] }, "any": { "anyOf": [{ "type": "null" }] },
         },
@@ -149,6 +153,7 @@ fn a_fault_of_every_kind_is_found() {
         json!({ "id": "x" }),
         json!({ "id": id, "other": 1 }),
         json!({ "id": id, "n": 0 }),
+        json!({ "id": id, "n": 10 }),
         json!({ "id": id, "n": 1.5 }),
         json!({ "id": id, "word": "b" }),
         json!({ "id": id, "at": "noon" }),

@@ -67,7 +67,8 @@ async fn each_permission_opens_its_own_calls_and_no_other() {
     let (read, write, send) =
         (server.token(one("read")).await, server.token(one("write")).await, server.token(one("send")).await);
     let (streams, tokens) = (server.path(STREAMS), server.path("/tokens"));
-    let new = json!({ "name": "s" });
+    let preview = server.path("/pipelines/v1/preview_sql");
+    let new = json!({ "name": "s", "sql": "SELECT 1" });
     let lacks = |word: &str| (403, format!("Forbidden: the token lacks the permission `{word}`"));
     let cases = [
         (&read, Method::GET, &streams, (200, String::new())),
@@ -76,6 +77,9 @@ async fn each_permission_opens_its_own_calls_and_no_other() {
         (&send, Method::GET, &streams, lacks("read")),
         (&send, Method::POST, &streams, lacks("write")),
         (&write, Method::POST, &streams, (200, String::new())),
+        (&read, Method::POST, &preview, (200, String::new())),
+        (&write, Method::POST, &preview, lacks("read")),
+        (&send, Method::POST, &preview, lacks("read")),
         (&write, Method::POST, &tokens, (403, "Forbidden: only the administrator".to_owned())),
         (&read, Method::GET, &tokens, (403, "Forbidden: only the administrator".to_owned())),
         (&send, Method::GET, &server.path("/tokens/verify"), (200, String::new())),

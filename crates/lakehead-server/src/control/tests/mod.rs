@@ -3,6 +3,7 @@
 mod concurrency;
 mod deletions;
 mod local_buckets;
+mod sink_columns;
 mod sink_rules;
 
 use std::collections::HashMap;
@@ -16,12 +17,13 @@ use lakehead_model::random::SeededRandom;
 use lakehead_model::resource::{
     FileNaming, FilesConfig, JsonFormat, ParquetFormat, RollingPolicy, Sink, SinkConfig, SinkFormat, Stream,
 };
-use lakehead_model::{PipelineId, Timestamp};
+use lakehead_model::{PipelineId, Position, Timestamp};
 use parking_lot::Mutex;
 
 use super::{
-    BucketStore, Control, Error, LocalBuckets, NewSink, NewStream, Object, ObjectEntry, Parts,
-    PipelineStatus, SqlCompiler, SqlRefusal, StatementRef, Usage,
+    BucketStore, Control, Error, GivenRecords, LocalBuckets, NewSink, NewStream, Object, ObjectEntry, Parts,
+    PipelineStatus, PositionsRead, Preview, PreviewWanted, RecordRejected, SqlCompiler, SqlPlace, SqlRefusal,
+    StatementPreview, StatementRef, StepRef, Stopped, Usage,
 };
 
 /// Understands `INSERT INTO <sink> SELECT * FROM <stream>` and nothing else.
@@ -29,23 +31,70 @@ pub(crate) struct WordSplitter;
 
 impl SqlCompiler for WordSplitter {
     fn check(&self, sql: &str, streams: &[Stream], sinks: &[Sink]) -> Result<Vec<StatementRef>, SqlRefusal> {
-        let refuse = |message: String, line_column| Err(SqlRefusal { message, line_column });
+        let refuse = |message: String, place| Err(SqlRefusal { message, place });
         let mut found = Vec::new();
         for statement in sql.split(';').map(str::trim).filter(|s| !s.is_empty()) {
             let words: Vec<_> = statement.split_whitespace().collect();
             let ["INSERT", "INTO", sink, "SELECT", "*", "FROM", stream] = words[..] else {
-                return refuse("expected INSERT INTO".to_owned(), Some((1, 1)));
+                let text = words.first().copied().unwrap_or_default().to_owned();
+                let place = SqlPlace { line: 1, column: 1, text };
+                return refuse("expected INSERT INTO".to_owned(), Some(place));
             };
-            if !streams.iter().any(|s| s.name == stream) {
+            let Some(read) = streams.iter().find(|s| s.name == stream) else {
                 return refuse(format!("table {stream:?} not found"), None);
-            }
+            };
             if !sinks.iter().any(|s| s.name == sink) {
                 return refuse(format!("sink {sink:?} not found"), None);
             }
-            found.push(StatementRef { stream: stream.to_owned(), sink: sink.to_owned() });
+            let columns = lakehead_decode::arrow_schema(read.schema.as_ref());
+            let project = StepRef { kind: "project", description: "*".to_owned() };
+            found.push(StatementRef {
+                stream: stream.to_owned(),
+                sink: sink.to_owned(),
+                columns,
+                steps: vec![project],
+            });
         }
         Ok(found)
     }
+}
+
+/// Shows as many of the given records as rows as are wanted, or as many empty rows.
+fn echo(wanted: &PreviewWanted, streams: &[Stream]) -> Result<Preview, Error> {
+    let stream = match &streams {
+        [stream, ..] => stream,
+        [] => return Err(Error::Sql(SqlRefusal::new("there is no stream"))),
+    };
+    if wanted.sql == "busy" {
+        return Err(Error::Busy("2 previews are running".to_owned()));
+    }
+    let given = |records: &GivenRecords| {
+        let record = |&(start, end): &(u32, u32)| &records.body[start as usize..end as usize];
+        records.bounds.iter().map(|b| String::from_utf8_lossy(record(b)).into_owned()).collect()
+    };
+    let rows: Vec<String> =
+        wanted.records.as_ref().map_or_else(|| vec!["{}".to_owned(); wanted.records_max], given);
+    let read = rows.len() as u64;
+    let made = StatementPreview {
+        stream: stream.name.clone(),
+        sink: None,
+        columns: lakehead_decode::arrow_schema(stream.schema.as_ref()),
+        rows: rows.into_iter().take(wanted.rows_max).collect(),
+        rows_made: read,
+        read: PositionsRead { from: Position(5), to: Position(7 + read), records: read },
+        kept: read,
+        filtered: 0,
+        rejected: 1,
+        rejects: vec![RecordRejected {
+            position: Position(6),
+            stage: "transform",
+            reason: "transform_error",
+            path: String::new(),
+            detail: "divide by zero".to_owned(),
+        }],
+        stopped: Some(Stopped::Time),
+    };
+    Ok(Preview { statements: vec![made] })
 }
 
 /// Folders, and one bucket that is there because the configuration says so.
@@ -111,6 +160,7 @@ pub(crate) fn world() -> World {
         clock: clock.clone(),
         random,
         sql: Arc::new(WordSplitter),
+        previewer: Arc::new(echo),
         buckets: Arc::new(Folders(LocalBuckets::new(dir.path().join("buckets")))),
         statuses: Arc::new(move |id| seen.lock().get(&id).cloned().unwrap_or_default()),
     });

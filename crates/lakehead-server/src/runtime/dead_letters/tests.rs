@@ -11,7 +11,7 @@ fn key() -> FlowKey {
 }
 
 fn letters(root: &std::path::Path) -> DeadLetters {
-    DeadLetters::new(root, key(), Arc::new(SystemDisk))
+    DeadLetters::new(root, key(), 3, Arc::new(SystemDisk))
 }
 
 fn files(root: &std::path::Path) -> Vec<String> {
@@ -27,7 +27,7 @@ fn a_record_is_kept_byte_for_byte_with_its_position_and_reason() {
     let staged = letters.prepare(Position(40), Position(50)).unwrap().unwrap();
     letters.publish(&staged).unwrap();
     letters.publish(&staged).unwrap();
-    assert_eq!(files(root.path()), ["00000000000000000040-00000000000000000050.ndjson"]);
+    assert_eq!(files(root.path()), ["00000000000000000040-00000000000000000050.v3.ndjson"]);
     let path = root.path().join(key().pipeline.to_string()).join("0").join(&files(root.path())[0]);
     let line: serde_json::Value =
         serde_json::from_str(std::fs::read_to_string(path).unwrap().trim_end()).unwrap();

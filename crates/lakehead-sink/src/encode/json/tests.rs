@@ -189,3 +189,20 @@ fn a_type_without_a_json_form_is_refused_by_name() {
     assert_eq!(check_columns(&schema).unwrap_err().field, "u");
     assert!(check_columns(&Schema::new(vec![json_field("ok")])).is_ok());
 }
+
+#[test]
+fn rows_in_memory_are_the_lines_of_a_file_with_default_settings() {
+    let rows = batch(vec![
+        (
+            Field::new("at", DataType::Timestamp(TimeUnit::Millisecond, None), true),
+            Arc::new(TimestampMillisecondArray::from(vec![Some(0), None])),
+        ),
+        (
+            Field::new("d", DataType::Decimal128(20, 2), true),
+            Arc::new(Decimal128Array::from(vec![12345, -1]).with_precision_and_scale(20, 2).unwrap()),
+        ),
+    ]);
+    let text = String::from_utf8(json_lines(&rows).unwrap()).unwrap();
+    assert!(text.starts_with("{\"at\":\"1970-01-01T00:00:00.000Z\",\"d\":123.45}\n"), "{text}");
+    assert_eq!(text, lines(&JsonFormat::default(), rows));
+}

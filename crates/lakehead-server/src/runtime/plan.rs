@@ -1,0 +1,263 @@
+//! What is to run for a pipeline: which flows, of which version of its SQL, sharing which feeds.
+//!
+//! ```text
+//!   flows of the current version  ──────────────────────────────► feeds: one a stream, and one for each flow that runs apart
+//!   flows of another version, all at one position of each stream ► handed over in one transaction, then as above
+//!   flows of another version, some behind (a crash, a sink that failed) ► feeds of that version, up to where the first one stands
+//! ```
+//! So every position is handled by exactly one version, and the position at which they change is exact.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lakehead_decode::arrow_schema;
+use lakehead_meta::{Catalog, FlowKey, FlowRecord, FlowState, PastVersion};
+use lakehead_model::resource::{Pipeline, SinkConfig, Stream, Table, TableRef};
+use lakehead_model::{Partition, Position, StreamId};
+use lakehead_transform::{Source, Statement};
+
+use super::commit::next_state;
+use super::feed::FeedTask;
+use super::flow::{FlowError, Shared, Task};
+
+/// A flow this many records behind the first one of its stream runs apart until it has caught up.
+const STEP_RECORDS_MAX: u64 = 1_000_000;
+
+/// What is to run for a pipeline.
+pub(super) struct Plan {
+    pub(super) version: u64,
+    /// Of a version that is to be followed by another one: the feeds end by themselves.
+    pub(super) is_ending: bool,
+    pub(super) feeds: Vec<FeedTask>,
+}
+
+/// A version of a pipeline's SQL.
+struct Edition<'a> {
+    pipeline: &'a Pipeline,
+    version: u64,
+    sql: &'a str,
+    tables: &'a [TableRef],
+}
+
+impl<'a> Edition<'a> {
+    fn current(pipeline: &'a Pipeline) -> Self {
+        Edition { pipeline, version: pipeline.version, sql: &pipeline.sql, tables: &pipeline.tables }
+    }
+
+    fn past(pipeline: &'a Pipeline, past: &'a PastVersion) -> Self {
+        Edition { pipeline, version: past.version, sql: &past.sql, tables: &past.tables }
+    }
+}
+
+impl Shared {
+    /// Says what is to run, having handed over from an earlier version if that has come to its end. The flows it names are
+    /// recorded in the store, and the log keeps what they need. Nothing of the pipeline may be running.
+    pub(super) fn plan(&self, catalog: &Catalog, pipeline: &Pipeline) -> Result<Plan, FlowError> {
+        let stored = self.store.flows(pipeline.id)?;
+        let current = Edition::current(pipeline);
+        if stored.iter().any(|(_, record)| record.state.version != pipeline.version) {
+            if let Some(plan) = self.ending(catalog, pipeline, &stored)? {
+                return Ok(plan);
+            }
+            return self.hand_over(catalog, &current);
+        }
+        let mut tasks = tasks(catalog, &current)?;
+        if stored.is_empty() {
+            let flows: Vec<_> = tasks.iter().map(|t| (t.key, self.first_state(t, &[]))).collect();
+            self.store.create_flows(&flows)?;
+        }
+        self.enter(&mut tasks)?;
+        Ok(Plan { version: pipeline.version, is_ending: false, feeds: self.feeds(tasks, &BTreeMap::new())? })
+    }
+
+    /// Feeds that bring the flows of an earlier version to one position of each stream; `None` if they stand there.
+    fn ending(
+        &self,
+        catalog: &Catalog,
+        pipeline: &Pipeline,
+        stored: &[(FlowKey, FlowRecord)],
+    ) -> Result<Option<Plan>, FlowError> {
+        let mut ends: BTreeMap<StreamId, Position> = BTreeMap::new();
+        let mut is_even = true;
+        for (_, record) in stored {
+            let state = record.intent.as_deref().map_or(Ok(record.state), next_state)?;
+            let Some(stream) = record.state.stream else {
+                is_even = false;
+                continue;
+            };
+            let end = ends.entry(stream).or_insert(state.committed);
+            is_even &= *end == state.committed && record.intent.is_none();
+            *end = (*end).max(state.committed);
+        }
+        if is_even {
+            return Ok(None);
+        }
+        let version = stored.iter().map(|(_, record)| record.state.version).min().unwrap_or_default();
+        let past = self
+            .store
+            .past_version(pipeline.id, version)?
+            .ok_or_else(|| FlowError::new(format!("version {version}, which must end first, is not kept")))?;
+        let in_version = |e: FlowError| {
+            let reason = format!(
+                "version {version}, which must end before version {} begins: {}",
+                pipeline.version, e.reason
+            );
+            FlowError { reason, ..e }
+        };
+        let mut tasks = tasks(catalog, &Edition::past(pipeline, &past)).map_err(in_version)?;
+        // A sink or stream that was deleted since takes nothing any more.
+        let orphans: Vec<_> =
+            stored.iter().map(|(key, _)| *key).filter(|key| tasks.iter().all(|t| t.key != *key)).collect();
+        if !orphans.is_empty() {
+            self.store.forget_flows(&orphans)?;
+            return self.ending(catalog, pipeline, &self.store.flows(pipeline.id)?);
+        }
+        self.enter(&mut tasks)?;
+        Ok(Some(Plan { version, is_ending: true, feeds: self.feeds(tasks, &ends)? }))
+    }
+
+    /// Replaces the flows of an earlier version by those of `next`, which begin where the others end.
+    fn hand_over(&self, catalog: &Catalog, next: &Edition<'_>) -> Result<Plan, FlowError> {
+        let old = self.store.flows(next.pipeline.id)?;
+        let mut tasks = tasks(catalog, next)?;
+        let flows: Vec<_> = tasks.iter().map(|task| (task.key, self.first_state(task, &old))).collect();
+        self.store.cut_over(next.pipeline.id, &flows)?;
+        for (key, _) in old {
+            self.progress.leave(key);
+            self.statuses.forget(key);
+            if let Err(error) = lakehead_sink::clean_staging(self.disk.as_ref(), &self.staging_dir(key), &[])
+            {
+                tracing::warn!(%error, flow = %key, "staged files of an earlier version stay");
+            }
+        }
+        self.apart.forget(next.pipeline.id);
+        self.retire(next.pipeline.id)?;
+        tracing::info!(
+            pipeline = %next.pipeline.name, version = next.version,
+            at = flows.first().map_or(0, |(_, state)| state.committed.0), "a new version of the SQL has taken over"
+        );
+        self.enter(&mut tasks)?;
+        Ok(Plan { version: next.version, is_ending: false, feeds: self.feeds(tasks, &BTreeMap::new())? })
+    }
+
+    /// Where a flow begins: where those before it end, else at the oldest record the log retains.
+    fn first_state(&self, task: &Task, old: &[(FlowKey, FlowRecord)]) -> FlowState {
+        let before = old.iter().find(|(_, record)| record.state.stream == Some(task.stream.id));
+        let start = before.map_or_else(
+            || self.log.oldest(Partition::first(task.stream.id)),
+            |(_, record)| record.state.committed,
+        );
+        FlowState {
+            version: task.version,
+            stream: Some(task.stream.id),
+            committed: start,
+            start,
+            // Numbers of files that earlier flows gave away are not given again.
+            serial: old.iter().map(|(_, record)| record.state.serial).max().unwrap_or_default(),
+            ..FlowState::default()
+        }
+    }
+
+    /// Makes the log keep what the flows need.
+    fn enter(&self, tasks: &mut [Task]) -> Result<(), FlowError> {
+        for task in tasks {
+            let record = self
+                .store
+                .flow(task.key)?
+                .ok_or_else(|| FlowError::new(format!("flow {} was not created", task.key)))?;
+            let mut state = record.state;
+            if state.stream.is_none() && record.intent.is_none() {
+                // A record of old; its first commit would say it too, but may be long in coming.
+                state.stream = Some(task.stream.id);
+                self.store.record_commit(task.key, state.committed, &state)?;
+            }
+            task.committed = state.committed;
+            self.progress.enter(task.key, Partition::first(task.stream.id), state);
+        }
+        Ok(())
+    }
+
+    /// Puts flows of one stream together, but for those that run apart.
+    fn feeds(
+        &self,
+        tasks: Vec<Task>,
+        ends: &BTreeMap<StreamId, Position>,
+    ) -> Result<Vec<FeedTask>, FlowError> {
+        let mut first: BTreeMap<StreamId, Position> = BTreeMap::new();
+        for task in &tasks {
+            let position = first.entry(task.stream.id).or_insert(task.committed);
+            *position = (*position).max(task.committed);
+        }
+        let mut feeds: Vec<FeedTask> = Vec::new();
+        for task in tasks {
+            let stream = task.stream.id;
+            if first.get(&stream).is_some_and(|first| first.since(task.committed) > STEP_RECORDS_MAX) {
+                self.apart.set(task.key);
+            }
+            let is_apart = self.apart.contains(task.key);
+            let shared = feeds.iter_mut().find(|feed| {
+                feed.stream.id == stream
+                    && !is_apart
+                    && feed.flows.iter().all(|f| !self.apart.contains(f.key))
+            });
+            match shared {
+                Some(feed) => feed.flows.push(task),
+                None => feeds.push(FeedTask {
+                    stream: Arc::clone(&task.stream),
+                    until: ends.get(&stream).copied(),
+                    flows: vec![task],
+                }),
+            }
+        }
+        Ok(feeds)
+    }
+
+    /// Takes what the pipeline's past versions have done into the sums.
+    pub(super) fn retire(&self, pipeline: lakehead_model::PipelineId) -> Result<(), FlowError> {
+        self.progress.retire(pipeline, self.store.retired(pipeline)?);
+        Ok(())
+    }
+}
+
+/// A task for each statement, with the resources it names as they are now; without those whose stream or sink is gone.
+fn tasks(catalog: &Catalog, edition: &Edition<'_>) -> Result<Vec<Task>, FlowError> {
+    let pipeline = edition.pipeline;
+    let (mut streams, mut sinks, mut sink_names) = (Vec::new(), Vec::new(), Vec::new());
+    for named in edition.tables {
+        match named.table {
+            Table::Stream(id) => streams.extend(catalog.any_stream(id).cloned()),
+            Table::Sink(id) => {
+                sinks.extend(catalog.any_sink(id).cloned());
+                sink_names.push(named.name.clone());
+            }
+        }
+    }
+    if streams.is_empty() {
+        return Ok(Vec::new());
+    }
+    let source = |s: &Arc<Stream>| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
+    let sources: Vec<_> = streams.iter().map(source).collect();
+    let statements = lakehead_transform::compile(edition.sql, &sources, &sink_names)
+        .map_err(|e| FlowError::new(e.message))?;
+    let mut tasks: Vec<Task> = Vec::new();
+    for (index, statement) in statements.into_iter().enumerate() {
+        let Statement { stream, sink, .. } = &statement;
+        let found = streams.iter().find(|s| s.name == *stream).zip(sinks.iter().find(|s| s.name == *sink));
+        let Some((stream, sink)) = found else { continue };
+        let SinkConfig::Files(files) = sink.config.clone() else {
+            return Err(FlowError::new(format!("`{}` is a table, which cannot be written yet", sink.name)));
+        };
+        tasks.push(Task {
+            key: FlowKey { pipeline: pipeline.id, statement: u32::try_from(index).unwrap_or(u32::MAX) },
+            pipeline: pipeline.name.clone(),
+            version: edition.version,
+            committed: Position::ZERO,
+            keeps_rejects: tasks.iter().all(|t| t.stream.id != stream.id),
+            stream: Arc::clone(stream),
+            sink: Arc::clone(sink),
+            files,
+            statement,
+        });
+    }
+    Ok(tasks)
+}
