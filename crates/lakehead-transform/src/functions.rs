@@ -46,7 +46,7 @@ const LISTED: &[&str] = &[
     // Math.
     "abs", "acos", "acosh", "asin", "asinh", "atan", "atanh", "cbrt", "ceil", "cos", "cosh", "cot", "degrees",
     "exp", "floor", "gcd", "isnan", "iszero", "lcm", "ln", "log", "log10", "log2", "nanvl", "pi", "power", "radians",
-    "random", "round", "sin", "sinh", "sqrt", "tan", "tanh", "trunc",
+    "random", "sin", "sinh", "sqrt", "tan", "tanh",
     // Conditional.
     "coalesce", "greatest", "least", "nullif", "nvl", "nvl2",
     // Text and bytes.

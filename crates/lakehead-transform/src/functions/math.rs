@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray, Int64Array};
-use arrow::compute::binary;
-use arrow::datatypes::{DataType, Float32Type, Float64Type, Int64Type};
+use arrow::array::{ArrayRef, AsArray, Float64Array, Int64Array};
+use arrow::compute::{binary, cast};
+use arrow::datatypes::{DataType, FieldRef, Float32Type, Float64Type, Int64Type};
 use datafusion_common::{Result, exec_err};
-use datafusion_expr::{ScalarFunctionArgs, ScalarUDF, Signature, Volatility};
+use datafusion_expr::{
+    ColumnarValue, ReturnFieldArgs, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, Volatility,
+};
 
 use super::own::{Own, by_rows};
 
@@ -17,7 +19,9 @@ pub(super) fn functions() -> Vec<Arc<ScalarUDF>> {
         Own::exact("factorial", &[DataType::Int64], |_| Ok(DataType::Int64), |args| by_rows(args, factorial));
     let doubles = [DataType::Float64, DataType::Float64];
     let atan2 = Own::exact("atan2", &doubles, |_| Ok(DataType::Float64), |args| by_rows(args, atan2));
-    vec![Arc::new(signum.udf()), Arc::new(factorial.udf()), Arc::new(atan2.udf())]
+    let rounded = [datafusion_functions::math::round(), datafusion_functions::math::trunc()];
+    let rounded = rounded.map(|inner| Arc::new(ScalarUDF::new_from_impl(Finite { inner })));
+    rounded.into_iter().chain([signum, factorial, atan2].map(|own| Arc::new(own.udf()))).collect()
 }
 
 /// −1 for what is negative, 1 for zero and what is positive, NaN for NaN.
@@ -49,4 +53,57 @@ fn factorial(_: &ScalarFunctionArgs, arrays: &[ArrayRef]) -> Result<ArrayRef> {
         n => Ok((2..=n).product()),
     })?;
     Ok(Arc::new(products))
+}
+
+/// `round` and `trunc`: DataFusion multiplies by ten to the power of the places, which can be more than a DOUBLE holds, and makes
+/// NaN or infinity of a number.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Finite {
+    inner: Arc<ScalarUDF>,
+}
+
+impl ScalarUDFImpl for Finite {
+    fn name(&self) -> &str {
+        self.inner.name()
+    }
+
+    fn signature(&self) -> &Signature {
+        self.inner.signature()
+    }
+
+    fn return_type(&self, arguments: &[DataType]) -> Result<DataType> {
+        self.inner.return_type(arguments)
+    }
+
+    fn return_field_from_args(&self, args: ReturnFieldArgs) -> Result<FieldRef> {
+        self.inner.return_field_from_args(args)
+    }
+
+    fn coerce_types(&self, arguments: &[DataType]) -> Result<Vec<DataType>> {
+        self.inner.coerce_types(arguments)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let given = args.clone();
+        let output = self.inner.invoke_with_args(args)?;
+        if !output.data_type().is_floating() {
+            return Ok(output);
+        }
+        by_rows(&given, |_, arrays| {
+            let made = cast(&output.to_array(arrays[0].len())?, &DataType::Float64)?;
+            let from = cast(&arrays[0], &DataType::Float64)?;
+            let places = arrays.get(1).map(|places| cast(places, &DataType::Int64)).transpose()?;
+            let (made, from) = (made.as_primitive::<Float64Type>(), from.as_primitive::<Float64Type>());
+            let mended = made.iter().enumerate().map(|(row, made)| {
+                let negative = places.as_ref().is_some_and(|p| p.as_primitive::<Int64Type>().value(row) < 0);
+                match made {
+                    Some(made) if !made.is_finite() && from.value(row).is_finite() => {
+                        Some(if negative { 0.0 } else { from.value(row) })
+                    }
+                    made => made,
+                }
+            });
+            Ok(cast(&mended.collect::<Float64Array>(), &output.data_type())?)
+        })
+    }
 }

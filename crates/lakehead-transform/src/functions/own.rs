@@ -105,6 +105,7 @@ pub(super) fn by_rows(
 pub(super) fn is_ours(function: &ScalarUDF) -> bool {
     let inner = function.inner();
     inner.is::<Own>()
+        || inner.is::<super::math::Finite>()
         || inner.is::<super::text::Concat>()
         || inner.is::<super::json::JsonFunction>()
         || super::json::is_compiled(function)

@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use ::regex::{Captures, Regex, RegexBuilder};
+use ::regex::{Regex, RegexBuilder};
 use arrow::array::{Array, ArrayRef, AsArray, BooleanBuilder, ListBuilder, StringArray, StringBuilder};
 use arrow::compute::cast;
 use arrow::datatypes::{DataType, Field};
@@ -193,7 +193,7 @@ impl ScalarUDFImpl for Compiled {
         let texts = cast(&value.to_array(rows)?, &DataType::Utf8)?;
         let texts = texts.as_string::<i32>();
         if self.heavy {
-            budget::check_steps(self.name, (texts.values().len() as u64).saturating_mul(HEAVY_STEPS))?;
+            budget::check_steps(self.name, text_bytes(texts).saturating_mul(HEAVY_STEPS))?;
         }
         let array = match self.make {
             Make::Matches => self.matches(texts)?,
@@ -210,6 +210,12 @@ impl ScalarUDFImpl for Compiled {
         }
         Ok(ColumnarValue::Array(array))
     }
+}
+
+/// Of the slice that the array is.
+fn text_bytes(texts: &StringArray) -> u64 {
+    let offsets = texts.value_offsets();
+    u64::try_from(offsets[texts.len()] - offsets[0]).unwrap_or(0)
 }
 
 /// Looks at the clock now and then.
@@ -241,7 +247,7 @@ impl Compiled {
     /// A group that takes no part in the match is NULL.
     fn captures(&self, texts: &StringArray) -> Result<ArrayRef> {
         let mut out = ListBuilder::new(StringBuilder::new());
-        let mut watch = Watch::default();
+        let (mut watch, mut bytes) = (Watch::default(), 0);
         for text in texts {
             watch.pass(text.unwrap_or_default())?;
             let Some(found) = text.and_then(|text| self.regex.captures(text)) else {
@@ -250,6 +256,8 @@ impl Compiled {
             };
             let groups = usize::from(found.len() > 1);
             for group in found.iter().skip(groups) {
+                bytes += group.map_or(0, |g| g.len() as u64);
+                budget::check_size(self.name, bytes)?;
                 out.values().append_option(group.map(|g| g.as_str()));
             }
             out.append(true);
@@ -261,7 +269,7 @@ impl Compiled {
         let same = match by {
             ColumnarValue::Scalar(
                 ScalarValue::Utf8(by) | ScalarValue::LargeUtf8(by) | ScalarValue::Utf8View(by),
-            ) => Some(by.as_deref().map(expansion)),
+            ) => Some(by.as_deref().map(Expansion::of)),
             _ => None,
         };
         let each = match (&same, by) {
@@ -270,61 +278,70 @@ impl Compiled {
         };
         let each = each.as_ref().map(|by| by.as_string::<i32>());
         let mut out = StringBuilder::new();
-        let (mut watch, mut text_out, mut bytes) = (Watch::default(), String::new(), 0);
+        let (mut watch, mut made, mut bytes) = (Watch::default(), String::new(), 0);
         for (row, text) in texts.iter().enumerate() {
             watch.pass(text.unwrap_or_default())?;
-            let own = each.and_then(|by| by.is_valid(row).then(|| expansion(by.value(row))));
-            let by = same.as_ref().map_or(own.as_deref(), Option::as_deref);
+            let own = each.and_then(|by| by.is_valid(row).then(|| Expansion::of(by.value(row))));
+            let by = same.as_ref().map_or(own.as_ref(), Option::as_ref);
             let (Some(text), Some(by)) = (text, by) else {
                 out.append_null();
                 continue;
             };
-            text_out.clear();
+            made.clear();
             let mut end = 0;
             for found in self.regex.captures_iter(text).take(if all { usize::MAX } else { 1 }) {
-                end = self.expand(text, end, &found, by, &mut text_out);
-                if text_out.len() > CLOCK_BYTES {
-                    budget::check_size(self.name, bytes + text_out.len() as u64)?;
+                let whole = found.get_match();
+                made.push_str(&text[end..whole.start()]);
+                let added = by.bytes_at_most(whole.len());
+                if made.len() + added > CLOCK_BYTES {
+                    budget::check_size(self.name, bytes + (made.len() + added) as u64)?;
                     budget::check_time()?;
                 }
+                found.expand(&by.text, &mut made);
+                end = whole.end();
             }
-            text_out.push_str(&text[end..]);
-            bytes += text_out.len() as u64;
+            made.push_str(&text[end..]);
+            bytes += made.len() as u64;
             budget::check_size(self.name, bytes)?;
-            out.append_value(&text_out);
+            out.append_value(&made);
         }
         Ok(Arc::new(out.finish()))
     }
-
-    /// What stands before a match, and what replaces it. Gives where the match ends.
-    fn expand(&self, text: &str, from: usize, found: &Captures, by: &str, out: &mut String) -> usize {
-        let whole = found.get_match();
-        out.push_str(&text[from..whole.start()]);
-        found.expand(by, out);
-        whole.end()
-    }
 }
 
-/// `\1` as the library writes it, and everything else as it is.
-fn expansion(by: &str) -> String {
-    let mut out = String::with_capacity(by.len());
-    let mut chars = by.chars().peekable();
-    while let Some(c) = chars.next() {
-        match c {
-            '$' => out.push_str("$$"),
-            '\\' if chars.peek().is_some_and(char::is_ascii_digit) => {
-                let mut group = String::new();
-                while let Some(digit) = chars.next_if(char::is_ascii_digit) {
-                    group.push(digit);
+/// What replaces a match, as the library writes it.
+struct Expansion {
+    text: String,
+    groups: usize,
+}
+
+impl Expansion {
+    /// `\1` is a group, `\\` a backslash, everything else is what it is.
+    fn of(by: &str) -> Expansion {
+        let (mut text, mut groups) = (String::with_capacity(by.len()), 0);
+        let mut chars = by.chars().peekable();
+        while let Some(c) = chars.next() {
+            match c {
+                '$' => text.push_str("$$"),
+                '\\' if chars.peek().is_some_and(char::is_ascii_digit) => {
+                    groups += 1;
+                    text.push_str("${");
+                    while let Some(digit) = chars.next_if(char::is_ascii_digit) {
+                        text.push(digit);
+                    }
+                    text.push('}');
                 }
-                out.push_str(&format!("${{{group}}}"));
+                '\\' if chars.peek() == Some(&'\\') => {
+                    chars.next();
+                    text.push('\\');
+                }
+                c => text.push(c),
             }
-            '\\' if chars.peek() == Some(&'\\') => {
-                chars.next();
-                out.push('\\');
-            }
-            c => out.push(c),
         }
+        Expansion { text, groups }
     }
-    out
+
+    fn bytes_at_most(&self, match_bytes: usize) -> usize {
+        self.text.len().saturating_add(self.groups.saturating_mul(match_bytes))
+    }
 }

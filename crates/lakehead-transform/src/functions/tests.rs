@@ -1,8 +1,10 @@
 //! Functions as SQL calls them: compiled and run over batches.
 
 mod documented;
+mod guards;
 mod hostile;
 mod limits;
+mod lists;
 mod offered;
 mod wrong;
 

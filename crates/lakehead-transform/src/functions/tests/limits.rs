@@ -12,6 +12,7 @@ use crate::{Failure, Source, compile};
 /// Calls that would make gigabytes, with arguments that only the rows know: each must fail for its limit, and fast.
 #[test]
 fn calls_that_would_make_too_much_fail_before_they_do() {
+    let groups = format!("regexp_match(repeat(s, i * 10000), '{}.+{}')", "(".repeat(80), ")".repeat(80));
     let calls = [
         "repeat(s, i * 1000000000)",
         "lpad(s, i * 100000000)",
@@ -19,6 +20,8 @@ fn calls_that_would_make_too_much_fail_before_they_do() {
         "replace(repeat(s, i * 10000), 'e', repeat('x', 10000 * i))",
         "replace(repeat(s, i * 10000), '', repeat('x', 10000 * i))",
         "regexp_replace(repeat(s, i * 10000), 'e', repeat('x', 10000 * i), 'g')",
+        "regexp_replace(repeat(s, i * 10000), '.*', repeat('\\1\\0', i * 1000))",
+        groups.as_str(),
         "array_repeat(s, i * 100000000)",
         "array_repeat(l, i * 100000000)",
         "array_resize(l, i * 100000000)",
@@ -124,6 +127,20 @@ fn patterns_are_literals_and_small_when_compiled() {
         ("extract_json(j, '$[?match(@.s, ''x'')]')", "refused: functions in a JSONPath…"),
         ("extract_json(j, 'a.b')", "refused: `a.b` is not a JSONPath…"),
     ]);
+}
+
+#[test]
+fn a_pattern_with_many_states_is_no_reason_to_refuse_a_short_text() {
+    // 1.5 MB of text would take too many steps at once; each row of it does not.
+    let (source, _) = stream();
+    let sql = "INSERT INTO out SELECT s FROM t WHERE regexp_like(s, '[a-z]{2000}|x')";
+    let statement = compile(sql, &[source], &["out".to_owned()]).unwrap().remove(0);
+    let schema = Arc::new(Schema::new(vec![Field::new("s", DataType::Utf8, true)]));
+    let text = format!("{}x", " ".repeat(50_000));
+    let batch =
+        RecordBatch::try_new(schema, vec![Arc::new(StringArray::from(vec![text.as_str(); 100]))]).unwrap();
+    assert_eq!(statement.program.run(&batch, NOW).unwrap_err().failure, Failure::Limit);
+    assert_eq!(statement.program.run(&batch.slice(40, 10), NOW).unwrap().kept, 10);
 }
 
 #[test]

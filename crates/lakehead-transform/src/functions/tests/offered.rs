@@ -54,3 +54,84 @@ fn nothing_that_sees_more_than_its_row_is_listed() {
         assert!(Registry::get().find(name).is_none(), "{name}");
     }
 }
+
+/// The documented names that are no first names.
+const ALIASES: &[&str] = &[
+    "pow",
+    "ifnull",
+    "trim",
+    "length",
+    "char_length",
+    "instr",
+    "position",
+    "substring",
+    "datetrunc",
+    "datepart",
+    "date_format",
+    "make_list",
+    "array_push_back",
+    "array_push_front",
+    "array_cat",
+    "array_contains",
+    "array_extract",
+    "array_indexof",
+    "array_empty",
+    "array_join",
+    "string_to_list",
+    "list_append",
+    "list_push_back",
+    "list_prepend",
+    "list_push_front",
+    "list_concat",
+    "list_cat",
+    "list_has",
+    "list_contains",
+    "list_has_all",
+    "list_has_any",
+    "list_element",
+    "list_extract",
+    "list_slice",
+    "list_pop_front",
+    "list_pop_back",
+    "list_position",
+    "list_indexof",
+    "list_positions",
+    "list_remove",
+    "list_remove_n",
+    "list_remove_all",
+    "list_replace",
+    "list_replace_n",
+    "list_replace_all",
+    "list_resize",
+    "list_repeat",
+    "list_reverse",
+    "list_sort",
+    "list_distinct",
+    "list_union",
+    "list_intersect",
+    "list_except",
+    "list_length",
+    "list_dims",
+    "list_ndims",
+    "list_empty",
+    "list_to_string",
+    "list_join",
+];
+
+#[test]
+fn every_documented_alias_is_a_function() {
+    let missing: Vec<_> = ALIASES.iter().filter(|name| Registry::get().find(name).is_none()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn the_reference_for_users_names_every_function() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sql.md");
+    let text = std::fs::read_to_string(path).unwrap();
+    let missing: Vec<_> = Registry::get()
+        .functions()
+        .into_iter()
+        .filter(|name| !text.contains(&format!("`{name}(")) && name != "get_field")
+        .collect();
+    assert!(missing.is_empty(), "docs/sql.md does not name {missing:?}");
+}
