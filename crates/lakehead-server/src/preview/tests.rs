@@ -277,3 +277,44 @@ fn sql_that_cannot_run_is_refused() {
         assert!(matches!(world.ask(&wanted(sql)), Err(Error::Sql(_))), "{sql}");
     }
 }
+
+#[test]
+fn a_select_stands_alone_and_sees_when_records_came() {
+    let world = world();
+    let before = SystemClock::default().now();
+    world.send(0, &[r#"{"n":1}"#, r#"{"n":"x"}"#, r#"{"n":2}"#]);
+    let made = world.preview("SELECT __ingest_ts AS at, n FROM events WHERE __ingest_ts IS NOT NULL");
+    assert_eq!((made.sink.as_deref(), counts(&made)), (None, (3, 2, 0, 1)));
+    let at = |row: &str| {
+        let row: serde_json::Value = serde_json::from_str(row).expect("JSON");
+        Timestamp::from_rfc3339(row["at"].as_str().expect("a time")).expect("RFC 3339")
+    };
+    assert!(made.rows.iter().all(|row| at(row) >= before), "{:?}", made.rows);
+    // Given records come now.
+    let clock = Arc::new(lakehead_model::clock::ManualClock::starting_at(Timestamp(1_000_000)));
+    let made = world_at(clock).ask(&given("SELECT __ingest_ts AS at FROM events", r#"[{"n":1}]"#)).unwrap();
+    assert_eq!(made[0].rows, [r#"{"at":"1970-01-01T00:00:01.000000Z"}"#]);
+}
+
+#[test]
+fn rows_of_unnest_are_more_than_the_records_they_come_from() {
+    let world = world();
+    world.send(1, &[r#"{"l":[1,2,3]}"#, r#"{"l":[]}"#, r#"{"l":[4]}"#]);
+    let world = World {
+        streams: vec![stream(2, "raw", Some(r#"[{"name":"l","type":"list","items":{"type":"int64"}}]"#))],
+        ..world
+    };
+    let made = world.preview("SELECT UNNEST(l) AS e FROM raw");
+    assert_eq!((counts(&made), made.rows_made), ((3, 2, 1, 0), 4));
+    assert_eq!(made.rows, [r#"{"e":1}"#, r#"{"e":2}"#, r#"{"e":3}"#, r#"{"e":4}"#]);
+}
+
+#[test]
+fn a_refusal_says_where() {
+    let world = world();
+    let Err(Error::Sql(refusal)) = world.ask(&wanted("SELECT n,\n  nme FROM events")) else {
+        panic!("refused")
+    };
+    let place = refusal.place.expect("a place");
+    assert_eq!((place.line, place.column, place.text.as_str()), (2, 3, "nme"));
+}
