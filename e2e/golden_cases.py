@@ -62,10 +62,10 @@ class Case:
             assert {field.name: str(field.type) for field in table.schema} == self.types
         return [plain(row) for table in tables for row in table.to_pylist()]
 
-    def dead(self, data: Path) -> list[dict]:
+    def letters(self, data: Path) -> list[dict]:
+        """Its dead letters."""
         folder = data / "dead_letters" / self.pipeline["id"]
-        letters = [json.loads(line) for file in folder.rglob("*.ndjson") for line in lines(file)]
-        return [{key: letter[key] for key in ("position", "stage", "reason")} for letter in letters]
+        return [json.loads(line) for file in folder.rglob("*.ndjson") for line in lines(file)]
 
 
 class Group:

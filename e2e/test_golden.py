@@ -119,7 +119,11 @@ def test_a_query_gives_what_is_documented(case, worlds):
     problems = []
     for sink in case.sinks:
         problems += [f"{sink}: {said}" for said in differences(case.rows(server.bucket("out"), sink), case.expected(sink))]
-    problems += [f"dead letters: {said}" for said in differences(case.dead(server.data_dir), case.expected_dead())]
+    letters = case.letters(server.data_dir)
+    dead = [{key: letter[key] for key in ("position", "stage", "reason")} for letter in letters]
+    wrong = differences(dead, case.expected_dead())
+    problems += [f"dead letters: {said}" for said in wrong]
+    problems += [f"{letter['position']}: {letter['detail']}" for letter in letters if wrong]
     assert not problems, "\n" + "\n".join(problems)
 
 
