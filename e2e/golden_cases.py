@@ -58,8 +58,9 @@ class Case:
         if not self.types:
             return [json.loads(line) for file in files for line in lines(file)]
         tables = [pq.ParquetFile(file).read() for file in files]
-        for table in tables:
-            assert {field.name: str(field.type) for field in table.schema} == self.types
+        for field in (field for table in tables for field in table.schema):
+            if str(field.type) != self.types[field.name]:
+                raise AssertionError(f"{field.name} is {field.type}, expected {self.types[field.name]}")
         return [plain(row) for table in tables for row in table.to_pylist()]
 
     def letters(self, data: Path) -> list[dict]:
