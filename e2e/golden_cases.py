@@ -5,7 +5,7 @@
     golden/{group}/{case}/query.sql   the SQL of one pipeline; it names its sinks, which no other case may use
     golden/{group}/{case}/expected.ndjson          the rows, as a sink writes them; of several sinks: expected.{sink}.ndjson
     golden/{group}/{case}/expected_dead.ndjson     position, stage and reason of each dead letter; no file: there are none
-    golden/{group}/{case}/types.json  for a Parquet sink, which the case then has: column -> type, as PyArrow names them
+    golden/{group}/{case}/columns.json              for a Parquet sink, which the case then has: column -> type, as PyArrow names them
 
 Rows are compared as a multiset, and with all that JSON tells apart: 1 is not 1.0, -0.0 is not 0.0, and columns have an order.
 """
@@ -33,7 +33,7 @@ class Case:
         self.folder, self.group, self.name = folder, folder.parent.name, folder.name
         self.sql = (folder / "query.sql").read_text(encoding="utf-8")
         self.sinks = SINK.findall(self.sql)
-        types = folder / "types.json"
+        types = folder / "columns.json"
         self.types = json.loads(types.read_text()) if types.exists() else None
         self.pipeline: dict = {}
         self.refusal: str | None = None
