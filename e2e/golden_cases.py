@@ -32,7 +32,7 @@ class Case:
     def __init__(self, folder: Path):
         self.folder, self.group, self.name = folder, folder.parent.name, folder.name
         self.sql = (folder / "query.sql").read_text(encoding="utf-8")
-        self.sinks = SINK.findall(self.sql)
+        self.sinks = list(dict.fromkeys(SINK.findall(self.sql)))
         types = folder / "columns.json"
         self.types = json.loads(types.read_text()) if types.exists() else None
         self.pipeline: dict = {}

@@ -15,5 +15,7 @@ SELECT
   j ? 'k' AS has_k,
   extract_json(j, '$.list[*]') AS ks,
   extract_json_string(t, '$.k') AS tks,
+  CAST(t AS JSON) ->> 'k' AS text_as_json,
+  '{"k": [1, 2]}'::JSON -> 'k' ->> 1 AS literal_json,
   json_get_str(j, 'k') IS NULL AND json_get_int(j, 'n') IS NULL AND json_get_bool(j, 'b') IS NULL AND json_get_float(j, 'f') IS NULL AS all_null
 FROM payloads

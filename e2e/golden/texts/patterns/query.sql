@@ -7,7 +7,7 @@ SELECT
   s NOT LIKE '%o%' AS like_not,
   s ILIKE 'hello%' AS ilike_,
   s NOT ILIKE '%WORLD' AS ilike_not,
-  s SIMILAR TO '(Hello|www).*' AS similar,
+  s SIMILAR TO '(Hello|Goodbye) World' AS similar,
   s LIKE 'Ž_u%' AS like_unicode,
   s LIKE '%\\%' AS like_escaped,
   s < 'b' AS text_less,
