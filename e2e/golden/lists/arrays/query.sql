@@ -44,7 +44,7 @@ SELECT
   array_sort(xs, 'ASC', 'NULLS FIRST') AS sorted_up,
   array_sort(xs, 'DESC', 'NULLS FIRST') AS sorted_down,
   array_length(nested, 1) AS inner_length,
-  cardinality(nested) AS elements,
+  CASE WHEN id IN (1, 6) THEN cardinality([xs, xs]) END AS elements,
   cardinality(xs) AS flat_elements,
   CASE WHEN id <> 5 THEN flatten(nested) END AS flat
 FROM lists

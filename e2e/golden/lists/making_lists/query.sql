@@ -21,7 +21,5 @@ SELECT
   nested[1][2] AS inner,
   xs[2:3] AS part,
   [7, 8, 9][3] AS literal_element,
-  array_fill(7, [3]) AS filled,
-  trim_array(xs, 1) AS trimmed,
   string_to_array(s, ',')[2] AS nth_of_split
 FROM lists
