@@ -15,6 +15,7 @@ import pytest
 from conftest import ending
 from golden_cases import ROOT, Group, differences, groups, lines
 from lakehead import ApiError, Server
+from processes import wait_until
 
 # Streams, sinks and pipelines an account may have, each.
 RESOURCES_MAX = 20
@@ -60,6 +61,9 @@ class World:
             answer = self.server.post(self.streams[group.name]["id"], f"[{','.join(records)}]".encode())
             assert answer.status_code == 200, answer.text
 
+    def has_delivered(self) -> bool:
+        return any(self.server.bucket("out").rglob("*.json"))
+
     def restart(self):
         self.server.kill()
         self.server.start()
@@ -100,10 +104,8 @@ def worlds(request):
             all_worlds = [World(server.start(), share) for server, share in zip(servers, shares)]
             for world in all_worlds:
                 world.send(0)
-            # Longer than files without new rows stay open.
-            time.sleep(2)
             for world in all_worlds:
-                assert any(world.server.bucket("out").rglob("*.json")), "nothing was delivered before the restart"
+                wait_until("something is delivered before the restart", 30, world.has_delivered)
                 world.send(1)
                 world.restart()
                 world.send(2)
@@ -142,3 +144,7 @@ def test_every_documented_function_occurs_in_a_case():
 def test_names_of_cases_and_sinks_are_used_once():
     for names in ([case.name for case in CASES], [sink for case in CASES for sink in case.sinks], [g.name for g in GROUPS]):
         assert len(names) == len(set(names)), sorted(names)
+
+
+def test_every_part_of_the_input_has_records():
+    assert all(group.part(number, of=3) for group in GROUPS for number in range(3))
