@@ -8,7 +8,7 @@ SELECT
   p.inner AS inner_,
   p AS whole,
   structs.p.b AS qualified,
-  items[1]['sku'] AS first_sku,
+  items[1].sku AS first_sku,
   items[1]['qty'] AS first_qty,
   items AS items,
   struct(1, 'a') AS made,
