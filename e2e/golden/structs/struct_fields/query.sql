@@ -14,6 +14,8 @@ SELECT
   struct(1, 'a') AS made,
   struct(id, p.b, n) AS made_of_columns,
   struct(id, 'x')['c1'] AS made_field,
+  struct(1, 'x').c1 AS made_field_too,
+  struct(id AS a, n AS b) AS made_with_names,
   p.a + 1 AS sum_,
   p.inner IS NULL AS is_null
 FROM structs
