@@ -186,7 +186,8 @@ GROUPS: dict[str, list[Expression]] = {
         *same("p.a", "p['b']", "p.a + 1", "p IS NULL", "p.b || '!'"),
         *spelled(
             ("struct(n, s)['c1']", "struct_pack(c0 := n, c1 := s).c1"), ("j ->> 'k'", "j ->> 'k'"), ("json_as_text(j, 'l', 1)", "j ->> '$.l[1]'"),
-            ("json_contains(j, 'k')", "json_exists(j, '$.k')"), ("json_length(j, 'l')", "json_array_length(j, '$.l')"),
+            ("json_contains(j, 'k')", "json_exists(j, '$.k')"), ("j ? 'k'", "json_exists(j, '$.k')"),
+            ("json_length(j, 'l')", "json_array_length(j, '$.l')"),
             ("json_get_str(j, 'k')", "CASE WHEN json_type(j, '$.k') = 'VARCHAR' THEN j ->> 'k' WHEN j IS NOT NULL THEN '' END"),
             ("json_get_bool(j, 'k')", "CASE WHEN json_type(j, '$.k') = 'BOOLEAN' THEN j ->> 'k' = 'true' WHEN j IS NOT NULL THEN false END"),
             ("json_get_int(j, 'l', 0)", "CASE WHEN json_type(j, '$.l[0]') = 'UBIGINT' THEN CAST(j ->> '$.l[0]' AS BIGINT) WHEN j IS NOT NULL THEN 0 END"),

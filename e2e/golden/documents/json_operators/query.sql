@@ -8,8 +8,6 @@ SELECT
   value -> 'a' ->> 'b' AS b_as_text,
   value -> 'a' -> 'b' -> 1 ->> 'c' AS c,
   value -> 'l' ->> 1 AS second_of_l,
-  value ? 's' AS has_s,
-  value -> 'o' ? 'p' AS has_o_p,
   value ->> 't' = 'true' AS t,
   value ->> 'z' AS z,
   (value ->> 'f')::DOUBLE + 1 AS sum_

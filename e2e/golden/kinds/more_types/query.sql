@@ -12,5 +12,5 @@ SELECT
   CAST('2024-02-29' AS DATE) AS date_,
   TIME '12:34:56' < TIME '13:00:00' AS time_of_day,
   TIMESTAMP '2024-01-31T00:00:00' + INTERVAL '1 month 1 day' = TIMESTAMP '2024-03-01T00:00:00' AS interval_,
-  NULL AS nothing
+  NULL::VARCHAR AS nothing
 FROM kinds

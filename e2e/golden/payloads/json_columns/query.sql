@@ -12,7 +12,7 @@ SELECT
   json_length(t) AS length_t,
   j -> 2 ->> 'k' AS deep,
   j ->> 0 AS item,
-  j ? 'k' AS has_k,
+  json_contains(j, 'k') AS has_k,
   extract_json(j, '$.list[*]') AS ks,
   extract_json_string(t, '$.k') AS tks,
   CAST(t AS JSON) ->> 'k' AS text_as_json,

@@ -17,6 +17,7 @@ SELECT
   to_timestamp_nanos('2023-05-17T22:16:00.000000001Z') AS nanos_text,
   to_char(from_unixtime(secs * 1000000000), '%Y-%m-%d %H:%M:%S') AS unix_nanos,
   extract(microsecond FROM from_unixtime(secs * 1000000000 + 500000000)) % 1000000 AS unix_fraction,
-  CAST(text AS TIMESTAMP) AS of_cast
+  CAST(text AS TIMESTAMP) AS of_cast,
+  CAST(text AS TIMESTAMP(9)) AS of_cast_9
 FROM times
 WHERE id > 0
