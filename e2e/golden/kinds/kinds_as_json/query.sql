@@ -1,0 +1,1 @@
+INSERT INTO kinds_as_json_rows SELECT * FROM kinds

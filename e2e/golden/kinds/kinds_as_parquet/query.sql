@@ -1,0 +1,1 @@
+INSERT INTO kinds_as_parquet_rows SELECT * FROM kinds

@@ -1,0 +1,25 @@
+INSERT INTO making_lists_rows
+SELECT
+  id,
+  [1, 2, 3] AS literal,
+  [n, 0] AS of_columns,
+  make_array(n, n + 1) AS made,
+  make_list('a', s) AS made_list,
+  string_to_array(s, ',') AS split,
+  string_to_list(s, ',', 'NULL') AS split_null,
+  generate_series(1, n) AS series,
+  generate_series(1, 9, 3) AS series_step,
+  generate_series(n, 0, -1) AS series_down,
+  range(n) AS range_stop,
+  range(1, n) AS range_from,
+  range(0, 10, n + 2) AS range_step,
+  range(DATE '2024-02-28', DATE '2024-03-02', INTERVAL '1 day') AS range_dates,
+  generate_series(DATE '2024-02-28', DATE '2024-03-01', INTERVAL '1 day') AS series_days,
+  xs[2] AS second,
+  xs[-1] AS last,
+  xs[99] AS far,
+  nested[1][2] AS inner,
+  xs[2:3] AS part,
+  [7, 8, 9][3] AS literal_element,
+  string_to_array(s, ',')[2] AS nth_of_split
+FROM lists

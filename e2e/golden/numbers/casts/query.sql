@@ -1,0 +1,26 @@
+INSERT INTO casts_rows
+SELECT
+  id,
+  CAST(x AS INT) AS to_int,
+  i::INTEGER AS to_integer,
+  n::BIGINT AS to_bigint,
+  x::FLOAT AS to_float,
+  CAST(i AS REAL) AS to_real,
+  i::DOUBLE AS to_double,
+  CAST(i AS VARCHAR) AS to_varchar,
+  CAST(n AS CHAR) AS to_char_,
+  b::TEXT AS to_text,
+  CAST(u AS STRING) AS to_string,
+  CAST(n AS BOOLEAN) AS to_boolean,
+  CAST(CASE WHEN b THEN 'true' WHEN NOT b THEN 'false' END AS BOOLEAN) AS text_to_boolean,
+  CAST(i::TEXT AS INT) AS text_to_int,
+  CASE WHEN t <> 'NaN' THEN t::DOUBLE END AS text_to_double,
+  d::DOUBLE AS decimal_to_double,
+  d::TEXT AS decimal_to_text,
+  z::TEXT AS float_to_text,
+  n::SMALLINT AS to_smallint,
+  n::TINYINT AS to_tinyint,
+  CAST(z AS DECIMAL(10, 3))::TEXT AS to_decimal,
+  CAST(t AS BYTEA) AS to_bytea,
+  CAST(NULL AS BIGINT) AS null_cast
+FROM numbers

@@ -1,0 +1,26 @@
+INSERT INTO rounding_rows
+SELECT
+  id,
+  abs(i) AS abs_i,
+  abs(x) AS abs_x,
+  abs(f) AS abs_f,
+  ceil(x) AS ceil_x,
+  floor(x) AS floor_x,
+  round(x) AS round_x,
+  round(x, 2) AS round_2,
+  round(x, -2) AS round_minus_2,
+  trunc(x) AS trunc_x,
+  trunc(x, 2) AS trunc_2,
+  trunc(x, -1) AS trunc_minus_1,
+  CAST(signum(x) AS INT) AS signum_x,
+  CAST(signum(i) AS INT) AS signum_i,
+  iszero(x) AS iszero_x,
+  iszero(-x) AS iszero_negative,
+  iszero(i) AS iszero_i,
+  isnan(CAST(t AS DOUBLE)) AS isnan_t,
+  isnan(x) AS isnan_x,
+  nanvl(CAST(t AS DOUBLE), z) AS nanvl_t,
+  CAST(t AS DOUBLE) AS nan_is_null_in_json,
+  random() >= 0 AND random() < 1 AS random_in_range,
+  random() <> random() AS random_is_new
+FROM numbers

@@ -1,0 +1,1 @@
+INSERT INTO everything_rows SELECT * FROM orders_stream

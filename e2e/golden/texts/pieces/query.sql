@@ -1,0 +1,32 @@
+-- concat and concat_ws leave out NULLs, || does not.
+INSERT INTO pieces_rows
+SELECT
+  id,
+  left(s, n) AS left_n,
+  right(s, n) AS right_n,
+  left(s, 5) AS left_5,
+  lpad(s, 16) AS lpad_16,
+  lpad(s, 18, '<>') AS lpad_18,
+  rpad(s, 4) AS rpad_4,
+  rpad(s, 20, 'ž-') AS rpad_20,
+  repeat(t, n) AS repeat_n,
+  replace(s, 'xx', '<ž>') AS replaced,
+  replace(s, 'o', '') AS replaced_t,
+  split_part(s, '.', 1) AS part_1,
+  split_part(s, ',', 3) AS part_3,
+  split_part(s, ',', 9) AS part_9,
+  substr(s, 3) AS substr_3,
+  substr(s, 7, 5) AS substr_7_5,
+  substr(s, -1, 4) AS substr_minus,
+  substring(s FROM 2 FOR 3) AS substring_from,
+  substr_index(s, '.', 2) AS before_2,
+  substr_index(s, '.', -2) AS after_2,
+  translate(s, 'abcle', 'xyz') AS translated,
+  overlay(s PLACING '***' FROM 3 FOR 2) AS overlaid,
+  overlay(s PLACING 'žž' FROM 2) AS overlaid_same,
+  find_in_set(t, 'ed,kůň,World') AS found_in_set,
+  concat(s, '|', t, n) AS concatenated,
+  s || '/' || t AS concat_operator,
+  concat_ws('-', t, 'end') AS concat_ws_all,
+  concat_ws(t, 'a', 'b') AS concat_ws_null
+FROM texts

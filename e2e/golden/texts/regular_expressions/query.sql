@@ -1,0 +1,25 @@
+INSERT INTO regular_expressions_rows
+SELECT
+  id,
+  regexp_like(s, '[a-z]+\.[a-z]') AS like_,
+  regexp_like(s, 'WORLD', 'i') AS like_i,
+  regexp_like(s, '^\p{Lu}\w+') AS like_unicode,
+  regexp_like(s, '^line', 'm') AS like_start_of_line,
+  regexp_like(s, 'tab.line') AS like_dot,
+  regexp_like(s, 'tab.line', 's') AS like_dot_s,
+  regexp_match(s, '[a-z]+') AS match_whole,
+  regexp_match(s, '(\w)(\w)(\w)') AS match_groups,
+  regexp_match(s, '(XX)abc', 'i') AS match_i,
+  regexp_match(s, 'q{3}') AS match_none,
+  regexp_match(s, 'x.*x') AS match_greedy,
+  regexp_match(s, 'x.*x', 'U') AS match_swapped,
+  regexp_replace(s, '[aeiou]', '_') AS replace_first,
+  regexp_replace(s, '[aeiou]', '_', 'g') AS replace_all,
+  regexp_replace(s, '(\w+)[ .](\w+)', '\2 \1') AS replace_groups,
+  regexp_replace(s, 'L', '1', 'gi') AS replace_gi,
+  s ~ 'o+' AS matches,
+  s ~* '^h' AS matches_i,
+  s !~ 'o+' AS matches_not,
+  s !~* 'W' AS matches_not_i,
+  regexp_match(s, '(\d+|[a-z]+)')[1] AS match_element
+FROM texts

@@ -1,0 +1,27 @@
+INSERT INTO moments_rows
+SELECT
+  id,
+  at AS at,
+  us AS us,
+  make_date(y, m, d) AS made,
+  make_date('2024', '2', '29') AS made_from_text,
+  to_char(at, '%d.%m.%Y %H:%M:%S') AS shown,
+  date_format(at, '%Y%m%dT%H%M%S%.3fZ') AS shown_millis,
+  to_char(make_date(y, m, d), '%A %j') AS shown_date,
+  at + INTERVAL '1 day 2 hours' AS later,
+  at - INTERVAL '1 month' AS month_before,
+  at >= TIMESTAMP '2020-01-01' AS is_later,
+  at >= '2020-01-01T00:00:00Z' AS is_later_text,
+  TIMESTAMP '2023-05-17T22:16:00.648662+00:00' > us AS literal,
+  date_trunc('second', TIMESTAMP '2023-05-17T22:16:00.648662+00:00') = TIMESTAMP '2023-05-17 22:16:00' AS literal_value,
+  CAST(at AS DATE) AS to_date,
+  DATE '2024-02-29' = CAST(at AS DATE) AS date_literal,
+  CAST(CAST(at AS DATE) AS VARCHAR) AS to_text,
+  CAST(date_trunc('second', at) AS TIMESTAMP(0)) AS cast_0,
+  CAST(at AS TIMESTAMP(3)) AS cast_3,
+  us::TIMESTAMP(6) AS cast_6,
+  us::TIMESTAMP(9) AS cast_9,
+  now() > TIMESTAMP '2026-01-01' AND now() < TIMESTAMP '2100-01-01' AS now_is_now,
+  now() > '2026-01-01' AS now_text,
+  now() - INTERVAL '1 hour' < now() AS now_minus
+FROM times
