@@ -61,11 +61,6 @@ impl Dialect for PipelineDialect {
         self.base.prec_value(precedence)
     }
 
-    /// With these goes the operator `?`.
-    fn supports_geometric_types(&self) -> bool {
-        true
-    }
-
     fn supports_unicode_string_literal(&self) -> bool {
         true
     }

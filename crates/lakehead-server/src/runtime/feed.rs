@@ -131,7 +131,11 @@ impl<'a> Feed<'a> {
 
     /// Commits what can be: a flow that fails does not keep the others from it.
     fn commit_all(&mut self) -> Result<(), FlowError> {
-        (0..self.flows.len()).map(|i| self.commit(i)).fold(Ok(()), |first, next| first.and(next))
+        let mut first = Ok(());
+        for i in 0..self.flows.len() {
+            first = first.and(self.commit(i));
+        }
+        first
     }
 
     /// Takes one helping from the log. Returns whether that was all there is.
