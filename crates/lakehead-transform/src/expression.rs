@@ -186,6 +186,7 @@ impl Expressions<'_> {
             parts.iter().map(|p| of(p).unwrap_or_else(|_| "?".into())).collect()
         };
         let message = match sql {
+            _ if own_words(&error).is_some() => own_words(&error).unwrap_or_default(),
             ast::Expr::BinaryOp { op, .. } if is_mismatch(&error) => match types().as_slice() {
                 [left, right] => format!("`{op}` cannot be applied to {left} and {right}"),
                 _ => plain(&error),
@@ -225,6 +226,15 @@ fn through(
         },
         other => plan_err!("{} is not supported", other.display()),
     }
+}
+
+/// What a function of ours says of its arguments, without what DataFusion puts around it. Ours quote names like `this`.
+fn own_words(error: &DataFusionError) -> Option<String> {
+    let message = error.to_string();
+    let (_, said) = message.split_once("coercion failed with: ")?;
+    let said = said.split(" No function matches").next()?;
+    let said = said.strip_prefix("Error during planning: ").unwrap_or(said).trim().trim_end_matches('.');
+    said.contains('`').then(|| said.chars().take(300).collect())
 }
 
 /// Whether the error is about the number or the types of arguments.
