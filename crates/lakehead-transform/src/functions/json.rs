@@ -382,7 +382,7 @@ fn whole(number: &str) -> Option<i64> {
     const LIMIT: f64 = 9_223_372_036_854_775_808.0;
     let number: f64 = number.parse().ok()?;
     #[expect(clippy::cast_possible_truncation, reason = "the range is checked, and the fraction is to go")]
-    (number >= -LIMIT && number < LIMIT).then_some(number as i64)
+    (-LIMIT..LIMIT).contains(&number).then_some(number as i64)
 }
 
 fn no_cast<T>(value: &Value, wanted: &str, lenient: bool) -> Result<Option<T>> {
