@@ -1,30 +1,30 @@
 //! From an expression of the SQL to one of DataFusion: names resolved, types fitted, constants folded. If that fails, the
 //! smallest part that fails is found by planning the parts.
 
+mod rewrite;
+
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use arrow::datatypes::{DataType, Field, FieldRef, TimeUnit};
-use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
+use arrow::datatypes::{DataType, Field, FieldRef};
 use datafusion_common::{DFSchemaRef, DataFusionError, plan_err};
 use datafusion_expr::expr::ScalarFunction;
 use datafusion_expr::planner::ContextProvider;
 use datafusion_expr::simplify::SimplifyContext;
-use datafusion_expr::{BinaryExpr, Cast, Expr, ExprSchemable, LogicalPlan, Operator};
+use datafusion_expr::{Expr, ExprSchemable, LogicalPlan, Operator};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{self, Function, Visit, Visitor};
 
+use self::rewrite::{check_listed, check_written_out, checked_constants, seconds, strict_casts};
 use crate::Refusal;
 use crate::data_type::{is_json, sql_name};
 use crate::executable::{Executable, projection};
 use crate::functions;
 use crate::grammar::folded;
-use crate::json_text::{check_json, json_text};
 use crate::names::Names;
 use crate::refusal::plain;
 use crate::relation::{Relation, Resolver};
-use crate::struct_cast::cast_struct;
 use crate::suggest::{hint, short};
 use crate::text::Text;
 
@@ -186,6 +186,7 @@ impl Expressions<'_> {
             parts.iter().map(|p| of(p).unwrap_or_else(|_| "?".into())).collect()
         };
         let message = match sql {
+            _ if own_words(&error).is_some() => own_words(&error).unwrap_or_default(),
             ast::Expr::BinaryOp { op, .. } if is_mismatch(&error) => match types().as_slice() {
                 [left, right] => format!("`{op}` cannot be applied to {left} and {right}"),
                 _ => plain(&error),
@@ -227,21 +228,29 @@ fn through(
     }
 }
 
+/// What a function of ours says of its arguments, without what DataFusion puts around it. Ours quote names like `this`.
+fn own_words(error: &DataFusionError) -> Option<String> {
+    let message = error.to_string();
+    let (_, said) = message.split_once("coercion failed with: ")?;
+    let said = said.split(" No function matches").next()?;
+    let said = said.strip_prefix("Error during planning: ").unwrap_or(said).trim().trim_end_matches('.');
+    said.contains('`').then(|| said.chars().take(300).collect())
+}
+
 /// Whether the error is about the number or the types of arguments.
 fn is_mismatch(error: &DataFusionError) -> bool {
-    let message = error.to_string();
-    [
+    const SIGNS: &[&str] = &[
         "No function matches",
+        "Candidate functions",
         "does not support zero arguments",
-        "expected",
-        "expects",
         "coerce",
         "coercion",
-        "Candidate functions",
-        "argument",
-    ]
-    .iter()
-    .any(|sign| message.contains(sign))
+        "Cannot infer common",
+        "Cannot get result type",
+        "Function '",
+    ];
+    let message = error.to_string();
+    SIGNS.iter().any(|sign| message.contains(sign))
 }
 
 /// The name in `get_field(…, 'name')`.
@@ -263,182 +272,6 @@ fn split(condition: Expr, parts: &mut Vec<Expr>) {
             split(*both.right, parts);
         }
         other => parts.push(other),
-    }
-}
-
-/// A whole number that becomes a TIMESTAMP counts seconds, as in PostgreSQL.
-fn seconds(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
-    let rewritten = expr.transform_up(|expr| match expr {
-        Expr::Cast(Cast { expr: inner, field })
-            if matches!(field.data_type(), DataType::Timestamp(TimeUnit::Microsecond, None))
-                && inner.get_type(schema.as_ref())?.is_integer() =>
-        {
-            let seconds = Expr::Cast(Cast::new(inner, DataType::Timestamp(TimeUnit::Second, None)));
-            Ok(Transformed::yes(Expr::Cast(Cast { expr: Box::new(seconds), field })))
-        }
-        other => Ok(Transformed::no(other)),
-    })?;
-    Ok(rewritten.data)
-}
-
-/// A cast to JSON checks the text, and marks the column; one to a STRUCT loses no field.
-fn strict_casts(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
-    let rewritten = expr.transform_up(|expr| match expr {
-        Expr::Cast(Cast { expr: inner, field }) if is_json(&field) => {
-            let (_, from) = inner.to_field(schema.as_ref())?;
-            if is_json(&from) {
-                return Ok(Transformed::yes(*inner));
-            }
-            let data_type = from.data_type();
-            if data_type.is_nested() {
-                return plan_err!("{} cannot be cast to JSON", sql_name(data_type));
-            }
-            if let Expr::Literal(value, _) = inner.as_ref()
-                && let Some(Some(text)) = value.try_as_str()
-            {
-                check_json(text)?;
-            }
-            let text = Expr::Cast(Cast::new(inner, DataType::Utf8));
-            Ok(Transformed::yes(json_text().call(vec![text])))
-        }
-        Expr::Cast(Cast { expr: inner, field }) => {
-            let from = inner.get_type(schema.as_ref())?;
-            match cast_struct(&from, field.data_type())? {
-                Some(function) => Ok(Transformed::yes(function.call(vec![*inner]))),
-                None => Ok(Transformed::no(Expr::Cast(Cast { expr: inner, field }))),
-            }
-        }
-        other => Ok(Transformed::no(other)),
-    })?;
-    Ok(rewritten.data)
-}
-
-/// Computes sums, differences and products of whole constants, which fail where the simplifier would wrap them around.
-fn checked_constants(expr: Expr, simplifier: &ExprSimplifier) -> Result<Expr, DataFusionError> {
-    let is_constant = |e: &Expr| e.column_refs().is_empty() && !e.is_volatile();
-    let rewritten = expr.transform_up(|expr| match expr {
-        Expr::BinaryExpr(BinaryExpr { left, op, right })
-            if matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply)
-                && is_constant(&left)
-                && is_constant(&right) =>
-        {
-            let (left, right) = (simplifier.simplify(*left)?, simplifier.simplify(*right)?);
-            let value = match (&left, &right) {
-                (Expr::Literal(a, _), Expr::Literal(b, _))
-                    if a.data_type().is_integer() && a.data_type() == b.data_type() =>
-                {
-                    match op {
-                        Operator::Plus => a.add_checked(b)?,
-                        Operator::Minus => a.sub_checked(b)?,
-                        _ => a.mul_checked(b)?,
-                    }
-                }
-                _ => {
-                    let same = BinaryExpr { left: Box::new(left), op, right: Box::new(right) };
-                    return Ok(Transformed::yes(Expr::BinaryExpr(same)));
-                }
-            };
-            Ok(Transformed::yes(Expr::Literal(value, None)))
-        }
-        other => Ok(Transformed::no(other)),
-    })?;
-    Ok(rewritten.data)
-}
-
-/// The simplifier writes some expressions out in terms of others, with parts of them several times: nested in each other, they
-/// would double with each level. Refuses what would become too large.
-fn check_written_out(expr: &Expr, schema: &DFSchemaRef) -> Result<(), DataFusionError> {
-    /// Of expressions.
-    const SIZE_MAX: u64 = 20_000;
-    if written_out(expr, schema)? > SIZE_MAX {
-        return plan_err!("coalesce, nvl, CASE, IN or BETWEEN are nested in each other too often");
-    }
-    Ok(())
-}
-
-fn all_written_out<'e>(
-    exprs: impl IntoIterator<Item = &'e Expr>,
-    schema: &DFSchemaRef,
-) -> Result<u64, DataFusionError> {
-    exprs.into_iter().try_fold(0_u64, |sum, expr| Ok(sum.saturating_add(written_out(expr, schema)?)))
-}
-
-fn written_out(expr: &Expr, schema: &DFSchemaRef) -> Result<u64, DataFusionError> {
-    const DOUBLED: &[&str] = &["coalesce", "nvl", "ifnull", "nvl2", "nullif"];
-    let size = match expr {
-        Expr::ScalarFunction(call) if DOUBLED.contains(&call.func.name()) => {
-            all_written_out(&call.args, schema)?.saturating_mul(2)
-        }
-        Expr::Between(between) => {
-            let bounds = all_written_out([between.low.as_ref(), between.high.as_ref()], schema)?;
-            written_out(&between.expr, schema)?.saturating_mul(2).saturating_add(bounds)
-        }
-        Expr::InList(list) if list.list.len() <= 3 => {
-            let times = list.list.len() as u64;
-            written_out(&list.expr, schema)?
-                .saturating_mul(times)
-                .saturating_add(all_written_out(&list.list, schema)?)
-        }
-        Expr::Case(case) => {
-            let whens = all_written_out(case.when_then_expr.iter().map(|(when, _)| when.as_ref()), schema)?;
-            let thens = all_written_out(case.when_then_expr.iter().map(|(_, then)| then.as_ref()), schema)?;
-            let rest = all_written_out(case.expr.iter().chain(&case.else_expr).map(AsRef::as_ref), schema)?;
-            let first =
-                case.when_then_expr.first().map(|(_, then)| then.get_type(schema.as_ref())).transpose()?;
-            let times = if first == Some(DataType::Boolean) { 3 } else { 1 };
-            whens.saturating_mul(times).saturating_add(thens).saturating_add(rest)
-        }
-        other => {
-            let mut sum = 0_u64;
-            other.apply_children(|child| {
-                sum = sum.saturating_add(written_out(child, schema)?);
-                Ok(TreeNodeRecursion::Continue)
-            })?;
-            sum
-        }
-    };
-    Ok(size.saturating_add(1))
-}
-
-/// The second wall behind `grammar`: kinds of expressions that are known to depend on a row alone.
-fn check_listed(expr: &Expr) -> Result<(), DataFusionError> {
-    let mut refused = None;
-    expr.apply(|e| {
-        let listed = matches!(
-            e,
-            Expr::Alias(_)
-                | Expr::Column(_)
-                | Expr::Literal(..)
-                | Expr::BinaryExpr(_)
-                | Expr::Like(_)
-                | Expr::SimilarTo(_)
-                | Expr::Not(_)
-                | Expr::IsNotNull(_)
-                | Expr::IsNull(_)
-                | Expr::IsTrue(_)
-                | Expr::IsFalse(_)
-                | Expr::IsUnknown(_)
-                | Expr::IsNotTrue(_)
-                | Expr::IsNotFalse(_)
-                | Expr::IsNotUnknown(_)
-                | Expr::Negative(_)
-                | Expr::Between(_)
-                | Expr::Case(_)
-                | Expr::Cast(_)
-                | Expr::TryCast(_)
-                | Expr::ScalarFunction(_)
-                | Expr::InList(_)
-        );
-        if !listed {
-            refused = Some(e.variant_name());
-        }
-        Ok(if listed { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
-    })?;
-    match refused {
-        Some(kind) => {
-            Err(DataFusionError::Plan(format!("this kind of expression is not supported ({kind})")))
-        }
-        None => Ok(()),
     }
 }
 

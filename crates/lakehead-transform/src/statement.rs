@@ -128,10 +128,14 @@ fn check_forms(tokens: &[TokenWithSpan], text: &Text<'_>) -> Result<(), Refusal>
 
 fn syntax_error(error: &ParserError, text: &Text<'_>) -> Refusal {
     match error {
-        ParserError::RecursionLimitExceeded => text.refuse_at(
-            text.deepest(),
-            format!("the SQL is nested too deep; the limit is {PARSER_DEPTH_MAX} levels of the grammar"),
-        ),
+        ParserError::RecursionLimitExceeded => {
+            let message =
+                format!("the SQL is nested too deep; the limit is {PARSER_DEPTH_MAX} levels of the grammar");
+            match text.deepest() {
+                Some(location) => text.refuse_at(Some(location), message),
+                None => Refusal::new(message),
+            }
+        }
         ParserError::ParserError(message) | ParserError::TokenizerError(message) => {
             let (message, location) = split_location(message);
             let message: String = message.chars().take(300).collect();

@@ -117,7 +117,9 @@ impl<'a> Text<'a> {
             }
             (depth, std::cmp::Reverse(token.span.start))
         });
-        deepest.max().map(|(_, start)| start.0)
+        // What is deep without brackets, such as `NOT NOT …`, has no such token.
+        const DEEP: usize = 16;
+        deepest.max().filter(|(depth, _)| *depth >= DEEP).map(|(_, start)| start.0)
     }
 
     /// Where the keyword stands between the tokens of `from` and `to`.

@@ -32,7 +32,10 @@ pub(crate) fn unnest(
     }
     let mut elements = vec![0_u64; lists.values().len()];
     add_bytes(lists.values(), &mut elements);
-    let own: u64 = elements.iter().sum();
+    // Of a slice of a batch, only its own elements.
+    let ends = (lists.value_offsets().first(), lists.value_offsets().last());
+    let end = |offset: Option<&i32>| offset.and_then(|o| usize::try_from(*o).ok()).unwrap_or(0);
+    let own: u64 = elements[end(ends.0)..end(ends.1)].iter().sum();
     let bytes = (0..rows).fold(own, |sum, row| sum.saturating_add(count(row).saturating_mul(repeated[row])));
     if bytes > BYTES_MAX {
         return Err(EvaluationError {

@@ -324,6 +324,10 @@ fn the_smallest_expression_that_does_not_fit_is_told_with_its_types() {
             "INSERT INTO out SELECT upper(«length(1,2)»::TEXT) FROM events",
             "`length` cannot be called with (BIGINT, BIGINT)",
         ),
+        (
+            "INSERT INTO out SELECT «json_get(id, 'a')» FROM events",
+            "the first argument of `json_get` must be JSON or text, not Int64",
+        ),
         ("INSERT INTO out SELECT «abs(s)» FROM events", "`abs` cannot be called with (VARCHAR)"),
         (
             "INSERT INTO out SELECT id FROM events WHERE id = 1 OR «b > 1»",

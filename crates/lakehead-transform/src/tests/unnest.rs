@@ -89,11 +89,31 @@ fn rows_that_would_take_too_much_are_a_limit_and_half_of_them_are_not() {
     assert_eq!(error.failure, Failure::Limit, "{}", error.message);
     assert!(error.message.contains("UNNEST"), "{}", error.message);
     let half = statement.program.run(&input.slice(0, 2), NOW).unwrap();
+    assert_eq!(statement.program.run(&input.slice(2, 2), NOW).unwrap().kept, 2);
     assert_eq!((half.rows.num_rows(), half.kept), (2_000, 2));
     // A column that nobody needs is not repeated.
     let statement = compiled("INSERT INTO out SELECT n FROM (SELECT t, UNNEST(l) AS n FROM s) q");
     let only = statement.program.run(&batch.project(&statement.projection).unwrap(), NOW).unwrap();
     assert_eq!(only.rows.num_rows(), 4_000);
+}
+
+#[test]
+fn a_row_is_weighed_by_its_own_elements_and_not_by_those_of_the_batch_it_is_cut_from() {
+    let batch = wide(2, 5_000_000, 1);
+    let source = Source { name: "s".into(), schema: batch.schema() };
+    let statement = compile("INSERT INTO out SELECT UNNEST(l) AS n FROM s", &[source], &["out".into()])
+        .unwrap()
+        .remove(0);
+    let input = batch.project(&statement.projection).unwrap();
+    assert_eq!(statement.program.run(&input, NOW).unwrap_err().failure, Failure::Limit);
+    assert!(
+        statement.program.run(&input.slice(1, 1), NOW).is_err(),
+        "5 million rows of 16 bytes are too many too"
+    );
+    let batch = wide(2, 3_000_000, 1);
+    let input = batch.project(&statement.projection).unwrap();
+    assert_eq!(statement.program.run(&input, NOW).unwrap_err().failure, Failure::Limit);
+    assert_eq!(statement.program.run(&input.slice(1, 1), NOW).unwrap().rows.num_rows(), 3_000_000);
 }
 
 #[test]
