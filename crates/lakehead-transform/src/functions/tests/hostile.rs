@@ -151,6 +151,7 @@ fn wanted(name: &str) -> &'static [&'static str] {
         "overlay" | "substr" => &["s, s, i, i", "s, i, {}"],
         "extract" | "get_field" => &["named_struct('a', {}), 'a'"],
         "array_resize" | "array_slice" => &["l, i, {}", "l, i, i, i"],
+        "array_replace_n" => &["l, i, {}, i", "l, i, i, {}"],
         _ => &[],
     }
 }

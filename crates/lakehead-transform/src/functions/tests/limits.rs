@@ -114,7 +114,7 @@ fn patterns_are_literals_and_small_when_compiled() {
         ("s ~ '(((a{100}){100}){100})'", "refused: the pattern…"),
         ("s SIMILAR TO '((a{1000}){1000})'", "refused: the pattern…"),
         ("regexp_like(s, s)", "refused: a pattern must be a literal text…"),
-        ("s ~* s", "refused: a pattern must be a literal text…"),
+        ("s ~* s", "refused: the pattern of ~* must be a literal…"),
         ("regexp_like(s, 'x', s)", "refused: flags must be a literal text…"),
         ("regexp_like(s, 'x', 'q')", "refused: `q` is not a flag…"),
         ("regexp_match(s, 'x', 'g')", "refused: the flag `g` belongs to regexp_replace…"),
@@ -153,7 +153,8 @@ fn nested_json_is_walked_without_a_stack() {
 
 #[test]
 fn now_is_the_moment_of_the_run_and_not_that_of_planning() {
-    let statement = compiled("SELECT now() AS x, now() - t AS age FROM t WHERE t < now()").unwrap();
+    let statement =
+        compiled("SELECT now() AS x, (now() - t)::VARCHAR AS age FROM t WHERE t < now()").unwrap();
     let batch = stream().1.project(&statement.projection).unwrap();
     let at = |seconds: i64| statement.program.run(&batch, Timestamp(seconds * 1_000_000)).unwrap().rows;
     assert_eq!(at(1_700_000_001).num_rows(), 2);
@@ -201,8 +202,8 @@ fn what_json_get_gives_is_marked_as_json_and_what_a_cast_gives_is_not() {
 #[test]
 fn operators_give_columns_their_names_as_they_are_written() {
     let name = |sql: &str| compiled(sql).unwrap().program.output_schema().field(0).name().clone();
-    assert_eq!(name("SELECT j -> 'a' ->> 'b' FROM t"), "t.j -> 'a' ->> 'b'");
-    assert_eq!(name("SELECT s || 'x' FROM t"), "t.s || Utf8(\"x\")");
+    assert_eq!(name("SELECT j -> 'a' ->> 'b' FROM t"), "j -> 'a' ->> 'b'");
+    assert_eq!(name("SELECT s || 'x' FROM t"), "s || 'x'");
 }
 
 #[test]
