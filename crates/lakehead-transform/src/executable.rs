@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use crate::walk::{rewrite_up, walk};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, DFSchemaRef, DataFusionError, Result, ScalarValue};
 use datafusion_expr::execution_props::ExecutionProps;
@@ -53,7 +54,7 @@ impl<'a> Executable<'a> {
     }
 
     fn over(&self, expr: Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
-        let expr = expr.transform_up(|expr| checked(expr, schema))?.data;
+        let expr = rewrite_up(expr, &mut |expr| checked(expr, schema))?.data;
         let executable = create_physical_expr(&expr, schema, &self.props)?;
         Ok(executable.transform_up(fail_on_overflow)?.data)
     }
@@ -95,7 +96,7 @@ fn fail_on_overflow(expr: Arc<dyn PhysicalExpr>) -> Result<Transformed<Arc<dyn P
 /// Whether a row can make the expression fail.
 pub(crate) fn can_fail(expr: &Expr) -> bool {
     let mut can_fail = false;
-    let walked = expr.apply(|e| {
+    let walked = walk(expr, &mut |e| {
         can_fail |= match e {
             Expr::Cast(_) | Expr::ScalarFunction(_) | Expr::Negative(_) => true,
             Expr::BinaryExpr(binary) => matches!(

@@ -29,6 +29,7 @@ mod struct_cast;
 mod suggest;
 mod text;
 mod unnest;
+mod walk;
 
 #[cfg(test)]
 mod tests;

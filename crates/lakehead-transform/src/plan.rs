@@ -4,9 +4,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use crate::walk::rewrite_up;
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion_common::Column;
-use datafusion_common::tree_node::{Transformed, TreeNode};
+use datafusion_common::tree_node::Transformed;
 use datafusion_expr::Expr;
 use datafusion_expr::utils::conjunction;
 
@@ -179,7 +180,7 @@ impl Level {
         if columns.is_empty() || !columns.iter().all(|c| below(c).is_some()) {
             return None;
         }
-        let moved = condition.clone().transform_up(|expr| match &expr {
+        let moved = rewrite_up(condition.clone(), &mut |expr| match &expr {
             Expr::Column(column) => {
                 Ok(below(column).map_or(Transformed::no(expr), |c| Transformed::yes(Expr::Column(c))))
             }

@@ -1,6 +1,7 @@
 //! What is done to an expression between planning and execution: casts that lose nothing, constants that do not wrap around,
 //! and bounds on what the simplifier makes of it.
 
+use crate::walk::{rewrite_up, walk};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchemaRef, DataFusionError, plan_err};
@@ -13,7 +14,7 @@ use crate::struct_cast::cast_struct;
 
 /// A whole number that becomes a TIMESTAMP counts seconds, as in PostgreSQL.
 pub(super) fn seconds(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
-    let rewritten = expr.transform_up(|expr| match expr {
+    let rewritten = rewrite_up(expr, &mut |expr| match expr {
         Expr::Cast(Cast { expr: inner, field })
             if matches!(field.data_type(), DataType::Timestamp(TimeUnit::Microsecond, None))
                 && inner.get_type(schema.as_ref())?.is_integer() =>
@@ -28,7 +29,7 @@ pub(super) fn seconds(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusi
 
 /// A cast to JSON checks the text, and marks the column; one to a STRUCT loses no field.
 pub(super) fn strict_casts(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
-    let rewritten = expr.transform_up(|expr| match expr {
+    let rewritten = rewrite_up(expr, &mut |expr| match expr {
         Expr::Cast(Cast { expr: inner, field }) if is_json(&field) => {
             let (_, from) = inner.to_field(schema.as_ref())?;
             if is_json(&from) {
@@ -61,7 +62,7 @@ pub(super) fn strict_casts(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, Dat
 /// Computes sums, differences and products of whole constants, which fail where the simplifier would wrap them around.
 pub(super) fn checked_constants(expr: Expr, simplifier: &ExprSimplifier) -> Result<Expr, DataFusionError> {
     let is_constant = |e: &Expr| e.column_refs().is_empty() && !e.is_volatile();
-    let rewritten = expr.transform_up(|expr| match expr {
+    let rewritten = rewrite_up(expr, &mut |expr| match expr {
         Expr::BinaryExpr(BinaryExpr { left, op, right })
             if matches!(op, Operator::Plus | Operator::Minus | Operator::Multiply)
                 && is_constant(&left)
@@ -148,7 +149,7 @@ fn written_out(expr: &Expr, schema: &DFSchemaRef) -> Result<u64, DataFusionError
 /// The second wall behind `grammar`: kinds of expressions that are known to depend on a row alone.
 pub(super) fn check_listed(expr: &Expr) -> Result<(), DataFusionError> {
     let mut refused = None;
-    expr.apply(|e| {
+    walk(expr, &mut |e| {
         let listed = matches!(
             e,
             Expr::Alias(_)
@@ -175,7 +176,7 @@ pub(super) fn check_listed(expr: &Expr) -> Result<(), DataFusionError> {
                 | Expr::InList(_)
         );
         if !listed {
-            refused = Some(e.variant_name());
+            refused = Some(e.variant_name().to_owned());
         }
         Ok(if listed { TreeNodeRecursion::Continue } else { TreeNodeRecursion::Stop })
     })?;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use crate::walk::{rewrite_up, walk};
 use arrow::datatypes::DataType;
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
 use datafusion_common::{DFSchema, Result, ScalarValue, plan_err};
@@ -26,7 +27,7 @@ pub(super) fn each_expression(
         let names = NamePreserver::new(&node);
         let node = node.map_expressions(|expr| {
             let name = names.save(&expr);
-            let expr = expr.transform_up(|expr| rewrite(expr, &schema))?;
+            let expr = rewrite_up(expr, &mut |expr| rewrite(expr, &schema))?;
             Ok(expr.update_data(|expr| name.restore(expr)))
         })?;
         if node.transformed { node.map_data(LogicalPlan::recompute_schema) } else { Ok(node) }
@@ -41,7 +42,7 @@ pub(crate) fn guard(plan: LogicalPlan) -> Result<LogicalPlan> {
 
 /// The guards alone, for what a function becomes when it is simplified.
 pub(super) fn wrap_calls(expr: Expr) -> Result<Expr> {
-    let wrapped = expr.transform_up(|expr| replace(expr, &DFSchema::empty()))?;
+    let wrapped = rewrite_up(expr, &mut |expr| replace(expr, &DFSchema::empty()))?;
     Ok(wrapped.data)
 }
 
@@ -50,7 +51,7 @@ pub(crate) fn largest_constant(plan: &LogicalPlan) -> Result<u64> {
     let mut largest = 0;
     plan.apply(|node| {
         node.apply_expressions(|expr| {
-            expr.apply(|expr| {
+            walk(expr, &mut |expr| {
                 if let Expr::Literal(value, _) = expr {
                     largest = largest.max(growth::scalar_bytes(value));
                 }
