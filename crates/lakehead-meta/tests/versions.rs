@@ -1,5 +1,7 @@
 //! Versions of a pipeline's SQL: what is kept of them, and handing over from one to the next.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 use lakehead_disk::SystemDisk;
 use lakehead_meta::{Change, ErrorKind, FlowKey, FlowState, Span, Store};
 use lakehead_model::random::SeededRandom;

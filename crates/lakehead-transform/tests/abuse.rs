@@ -4,6 +4,8 @@
 //! The test starts its own program again with the name of a case in [`CASE`]. The case prints what became of the text; the test
 //! looks at the exit code, the verdict and the CPU time.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop there")]
+
 use std::fmt::Write as _;
 use std::process::Command;
 use std::sync::Arc;
