@@ -63,7 +63,7 @@ const LISTED: &[&str] = &[
     "array_ndims", "array_pop_back", "array_pop_front", "array_position", "array_positions", "array_prepend",
     "array_remove", "array_remove_all", "array_remove_n", "array_repeat", "array_replace", "array_replace_all",
     "array_replace_n", "array_resize", "array_reverse", "array_slice", "array_sort", "array_to_string", "array_union",
-    "cardinality", "flatten", "generate_series", "get_field", "make_array", "named_struct", "range", "string_to_array",
+    "flatten", "generate_series", "get_field", "make_array", "named_struct", "range", "string_to_array",
     "struct",
     // Hashes.
     "digest", "md5", "sha224", "sha256", "sha384", "sha512",

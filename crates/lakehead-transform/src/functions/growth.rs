@@ -23,6 +23,8 @@ pub(super) enum Growth {
     Joined,
     /// The first argument as often as the second says.
     Repeated,
+    /// The first argument as often as the one element of the second says.
+    Filled,
     /// Characters, as many as the second argument says.
     Padded,
     /// The third argument wherever the second is in the first.
@@ -57,6 +59,7 @@ impl Growth {
             }
             "concat_ws" => Growth::Joined,
             "repeat" | "array_repeat" => Growth::Repeated,
+            "array_fill" => Growth::Filled,
             "lpad" | "rpad" => Growth::Padded,
             "replace" => Growth::Replaced,
             "array_resize" => Growth::Resized,
@@ -83,6 +86,11 @@ impl Growth {
             (Growth::Repeated, [value, count]) => {
                 let count = integers(count)?;
                 sum(rows, |row| count.get(row).saturating_mul(value_bytes(value, row).max(1)))
+            }
+            (Growth::Filled, [value, dimensions]) => {
+                let counts = super::lists::fill_counts(&dimensions.to_array(rows)?)?;
+                let count = |row: usize| counts.get(row).copied().flatten().unwrap_or(0);
+                sum(rows, |row| count(row).saturating_mul(value_bytes(value, row).max(1)))
             }
             (Growth::Padded, [text, length, ..]) => {
                 let length = integers(length)?;

@@ -148,7 +148,28 @@ fn literal_text(expr: &Expr, what: &str) -> Result<Option<String>> {
     }
 }
 
+/// `date_bin` by months fails on fractions of a second before 1970, so it gets moments without them: no bin begins within a
+/// second.
+fn whole_seconds(mut function: ScalarFunction) -> ScalarFunction {
+    let is_whole = |expr: &Expr| matches!(expr, Expr::ScalarFunction(f) if f.func.name() == "date_trunc");
+    if let [Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(stride)), _), moment] =
+        function.args.as_mut_slice()
+        && stride.months != 0
+        && !is_whole(moment)
+    {
+        let second = Expr::Literal(ScalarValue::from("second"), None);
+        let inner = std::mem::replace(moment, Expr::Literal(ScalarValue::Null, None));
+        let date_trunc = ScalarUDF::clone(&datafusion_functions::datetime::date_trunc());
+        *moment = scalar(date_trunc, vec![second, inner]);
+    }
+    function
+}
+
 fn call(function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
+    let function = match function.func.name() {
+        "date_bin" => whole_seconds(function),
+        _ => function,
+    };
     let name = function.func.name();
     let pattern_of = match name {
         // Compiled already.

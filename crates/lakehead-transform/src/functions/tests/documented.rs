@@ -204,6 +204,7 @@ fn time() {
         ("date_bin(INTERVAL '15 minutes', t)", "2023-11-14T22:00:00"),
         ("date_bin(INTERVAL '1 day', t, TIMESTAMP '2001-01-01T06:00:00')", "2023-11-14T06:00:00"),
         ("date_bin(INTERVAL '1 month', t)", "2023-11-01T00:00:00"),
+        ("date_bin(INTERVAL '1 month', TIMESTAMP '1969-12-31T23:59:59.999')", "1969-12-01T00:00:00"),
         ("date_trunc('year', t)", "2023-01-01T00:00:00"),
         ("date_trunc('quarter', t)", "2023-10-01T00:00:00"),
         ("date_trunc('month', t)", "2023-11-01T00:00:00"),

@@ -139,6 +139,7 @@ fn wanted(name: &str) -> &'static [&'static str] {
             "INTERVAL '-1 month', {}, t",
             "INTERVAL '1 century', {}, TIMESTAMP '1677-09-22T00:00:00'",
         ],
+        "array_fill" => &["{}, [2]", "{}, [i]", "{}, [9223372036854775807]", "{}, []", "{}, [-1]"],
         "to_char" => &["{}, '%c %+ %s %f %Z'", "{}, s"],
         "extract_json" | "extract_json_string" => &["{}, '$..*'", "{}, '$[?@.a > 1]'", "{}, '$[-1:]'"],
         "regexp_like" => &["{}, '^(.*)$', 'ims'", "{}, ''", "{}, '\\p{Greek}', 'RU'"],
