@@ -149,12 +149,13 @@ fn literal_text(expr: &Expr, what: &str) -> Result<Option<String>> {
 }
 
 /// `date_bin` by months fails on fractions of a second before 1970, so it gets moments without them: no bin begins within a
-/// second.
+/// second, unless the origin does.
 fn whole_seconds(mut function: ScalarFunction) -> ScalarFunction {
     let is_whole = |expr: &Expr| matches!(expr, Expr::ScalarFunction(f) if f.func.name() == "date_trunc");
-    if let [Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(stride)), _), moment] =
+    if let [Expr::Literal(ScalarValue::IntervalMonthDayNano(Some(stride)), _), moment, origin @ ..] =
         function.args.as_mut_slice()
         && stride.months != 0
+        && origin.iter().all(is_second)
         && !is_whole(moment)
     {
         let second = Expr::Literal(ScalarValue::from("second"), None);
@@ -163,6 +164,18 @@ fn whole_seconds(mut function: ScalarFunction) -> ScalarFunction {
         *moment = scalar(date_trunc, vec![second, inner]);
     }
     function
+}
+
+/// Whether it is a moment without a fraction of a second.
+fn is_second(expr: &Expr) -> bool {
+    let Expr::Literal(value, _) = expr else { return false };
+    match value {
+        ScalarValue::TimestampSecond(..) => true,
+        ScalarValue::TimestampMillisecond(Some(at), _) => at % 1_000 == 0,
+        ScalarValue::TimestampMicrosecond(Some(at), _) => at % 1_000_000 == 0,
+        ScalarValue::TimestampNanosecond(Some(at), _) => at % 1_000_000_000 == 0,
+        _ => false,
+    }
 }
 
 fn call(function: ScalarFunction, schema: &DFSchema) -> Result<Transformed<Expr>> {
