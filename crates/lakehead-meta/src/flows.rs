@@ -213,20 +213,6 @@ impl Store {
         self.put_flow(key, Expect::Version(version), &Stored { state: *new, intent: None })
     }
 
-    /// Forgets these flows, whose streams or sinks are gone.
-    ///
-    /// # Errors
-    /// `Storage`.
-    pub fn forget_flows(&self, keys: &[FlowKey]) -> Result<(), Error> {
-        let write = |key: &FlowKey| Write {
-            space: Space::Flow,
-            key: key.to_string(),
-            expect: Expect::Any,
-            value: None,
-        };
-        self.records.write(None, &keys.iter().map(write).collect::<Vec<_>>()).map(|_| ())
-    }
-
     /// Forgets a pipeline's flows; fine if there are none.
     ///
     /// # Errors

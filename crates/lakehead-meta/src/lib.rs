@@ -40,4 +40,4 @@ pub use identity::Identity;
 pub use resources::{Change, Store};
 pub use sqlite::SqliteRecords;
 pub use tokens::{NewToken, USES_SAVED_EVERY};
-pub use versions::{PastVersion, Span, Totals};
+pub use versions::{PastVersion, Retired, Span, Totals};

@@ -8,7 +8,9 @@
 //!
 //! **Invariant:** flows of two versions never stand side by side, so each position is handled by exactly one version.
 
-use lakehead_model::resource::{Pipeline, TableRef};
+use std::collections::BTreeMap;
+
+use lakehead_model::resource::{Pipeline, Stream, Table, TableRef};
 use lakehead_model::{PipelineId, Position, StreamId, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -31,6 +33,9 @@ pub struct PastVersion {
     pub tables: Vec<TableRef>,
     /// When it became the current one.
     pub created_at: Timestamp,
+    /// The streams it reads, as they were: they may be deleted before it has ended.
+    #[serde(default)]
+    pub streams: Vec<Stream>,
     /// What it handled. Empty while it has not handed over, and if it never ran.
     #[serde(default)]
     pub spans: Vec<Span>,
@@ -58,6 +63,31 @@ pub struct Totals {
     pub rows: u64,
     pub files: u64,
     pub file_bytes: u64,
+}
+
+/// What is left of the flows of past versions.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Retired {
+    /// What they have done.
+    #[serde(default)]
+    pub totals: Totals,
+    /// How far each stream was handled. A later version that reads one of them again begins there.
+    #[serde(default)]
+    pub ends: BTreeMap<StreamId, Position>,
+    /// The highest serial number that may have been given away.
+    #[serde(default)]
+    pub serial: u64,
+}
+
+impl Retired {
+    fn add(&mut self, state: &FlowState) {
+        self.totals.add(state);
+        self.serial = self.serial.max(state.serial);
+        if let Some(stream) = state.stream {
+            let end = self.ends.entry(stream).or_insert(state.committed);
+            *end = (*end).max(state.committed);
+        }
+    }
 }
 
 impl Totals {
@@ -92,13 +122,32 @@ impl Store {
         record.map(|record| parse(Space::Version, &record)).transpose()
     }
 
-    /// What the past versions of a pipeline have done.
+    /// What is left of the past versions of a pipeline.
     ///
     /// # Errors
     /// `Corrupt`, `Storage`.
-    pub fn retired(&self, pipeline: PipelineId) -> Result<Totals, Error> {
+    pub fn retired(&self, pipeline: PipelineId) -> Result<Retired, Error> {
         let record = self.records.get(Space::Retired, &pipeline.to_string())?;
-        record.map_or(Ok(Totals::default()), |record| parse(Space::Retired, &record))
+        record.map_or(Ok(Retired::default()), |record| parse(Space::Retired, &record))
+    }
+
+    /// Gives up flows whose stream or sink is gone: what they have done is kept in the sums, they are not.
+    ///
+    /// # Errors
+    /// `Conflict` if one of them changes meanwhile; `Corrupt`, `Storage`.
+    pub fn retire_flows(&self, pipeline: PipelineId, keys: &[FlowKey]) -> Result<(), Error> {
+        let mut retired = self.retired(pipeline)?;
+        let mut writes = Vec::new();
+        for (key, version, stored) in self.stored_flows(pipeline)? {
+            if keys.contains(&key) {
+                retired.add(&stored.state);
+                let expect = Expect::Version(version);
+                writes.push(Write { space: Space::Flow, key: key.to_string(), expect, value: None });
+            }
+        }
+        let (key, value) = (pipeline.to_string(), Some(json(&retired)?));
+        writes.push(Write { space: Space::Retired, key, expect: Expect::Any, value });
+        self.records.write(None, &writes).map(|_| ())
     }
 
     /// Replaces the flows of a pipeline by `next`, those of another version, in one transaction. Durable when it returns.
@@ -111,13 +160,14 @@ impl Store {
             |text: String| Err(Error::new(ErrorKind::Conflict, format!("pipeline {pipeline}: {text}")));
         let old = self.stored_flows(pipeline)?;
         let mut spans: Vec<Span> = Vec::new();
-        let mut totals = self.retired(pipeline)?;
+        let mut retired = self.retired(pipeline)?;
+        let before = retired.ends.clone();
         for (key, _, stored) in &old {
             let state = &stored.state;
             if stored.intent.is_some() {
                 return conflict(format!("flow {key} has a commit under way"));
             }
-            totals.add(state);
+            retired.add(state);
             let Some(stream) = state.stream else {
                 return conflict(format!("flow {key} does not say what it reads"));
             };
@@ -135,6 +185,10 @@ impl Store {
             if ends.is_some_and(|ends| ends != state.committed || ends != state.start) {
                 return conflict(format!("flow {key} would not begin where the one before ends"));
             }
+            let handled = state.stream.and_then(|stream| before.get(&stream));
+            if handled.is_some_and(|handled| state.start < *handled) {
+                return conflict(format!("flow {key} would handle records again"));
+            }
         }
         let mut writes = Vec::new();
         for (key, version, _) in &old {
@@ -149,7 +203,7 @@ impl Store {
         }
         let mut put =
             |space, key, value| writes.push(Write { space, key, expect: Expect::Any, value: Some(value) });
-        put(Space::Retired, pipeline.to_string(), json(&totals)?);
+        put(Space::Retired, pipeline.to_string(), json(&retired)?);
         let ended = old.first().map(|(_, _, stored)| stored.state.version);
         if let Some(mut past) = ended.map_or(Ok(None), |version| self.past_version(pipeline, version))? {
             past.spans = spans;
@@ -173,6 +227,14 @@ impl Store {
             sql: old.sql.clone(),
             tables: old.tables.clone(),
             created_at: old.modified_at,
+            streams: old
+                .tables
+                .iter()
+                .filter_map(|named| match named.table {
+                    Table::Stream(id) => catalog.streams.get(&id).map(|stream| Stream::clone(stream)),
+                    Table::Sink(_) => None,
+                })
+                .collect(),
             spans: Vec::new(),
         };
         write(Space::Version, version_key(old.id, old.version), Some(json(&past)?));

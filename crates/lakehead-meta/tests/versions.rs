@@ -70,14 +70,15 @@ fn an_edit_keeps_the_version_before_and_a_hand_over_says_what_it_handled() {
         store.flows(PIPELINE).unwrap().into_iter().map(|(key, r)| (key, r.state.version)).collect();
     assert_eq!(keys, [(key(0), 3), (key(3), 3)]);
     let retired = store.retired(PIPELINE).unwrap();
-    assert_eq!((retired.accepted, retired.delivered), (45, 45));
+    assert_eq!((retired.totals.accepted, retired.totals.delivered), (45, 45));
+    assert_eq!(retired.ends[&StreamId(8)], Position(5));
 
     store.cut_over(PIPELINE, &[]).unwrap();
-    assert_eq!(store.retired(PIPELINE).unwrap().accepted, 45, "nothing came in between");
+    assert_eq!(store.retired(PIPELINE).unwrap().totals.accepted, 45, "nothing came in between");
     store.change(store.catalog().revision, &[Change::DeletePipeline(PIPELINE)]).unwrap();
     store.delete_flows(PIPELINE).unwrap();
     assert!(store.past_versions(PIPELINE).unwrap().is_empty());
-    assert_eq!(store.retired(PIPELINE).unwrap().accepted, 0);
+    assert_eq!(store.retired(PIPELINE).unwrap().totals.accepted, 0);
 }
 
 #[test]
@@ -115,4 +116,35 @@ fn the_oldest_of_very_many_versions_go_but_not_the_one_that_runs() {
     let kept: Vec<_> = store.past_versions(PIPELINE).unwrap().iter().map(|v| v.version).collect();
     assert!(kept.len() <= 101 && kept.contains(&2) && !kept.contains(&1), "{kept:?}");
     assert_eq!(kept.last(), Some(&119));
+}
+
+#[test]
+fn a_stream_that_was_left_and_is_read_again_is_not_handled_twice() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    edit(&store, 1);
+    store.create_flows(&[(key(0), state(1, 7, 0, 20)), (key(1), state(1, 8, 0, 5))]).unwrap();
+    edit(&store, 2);
+    store.cut_over(PIPELINE, &[(key(0), state(2, 7, 20, 20))]).unwrap();
+    edit(&store, 3);
+    let again = |start| {
+        store.cut_over(PIPELINE, &[(key(0), state(3, 7, 20, 20)), (key(1), state(3, 8, start, start))])
+    };
+    assert_eq!(again(0).unwrap_err().kind(), ErrorKind::Conflict);
+    again(5).unwrap();
+}
+
+#[test]
+fn a_flow_that_is_given_up_leaves_its_counts_position_and_serial() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open(dir.path());
+    edit(&store, 1);
+    let flow = FlowState { serial: 9, ..state(1, 7, 0, 20) };
+    store.create_flows(&[(key(0), flow), (key(1), state(1, 8, 0, 5))]).unwrap();
+    store.record_intent(key(0), Position(20), b"{}").unwrap();
+    store.retire_flows(PIPELINE, &[key(0)]).unwrap();
+    assert_eq!(store.flow(key(0)).unwrap(), None);
+    let retired = store.retired(PIPELINE).unwrap();
+    assert_eq!((retired.totals.delivered, retired.serial), (20, 9));
+    assert_eq!(retired.ends[&StreamId(7)], Position(20));
 }

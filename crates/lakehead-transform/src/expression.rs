@@ -16,7 +16,9 @@ use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 use datafusion_sql::planner::{ParserOptions, PlannerContext, SqlToRel};
 use datafusion_sql::sqlparser::ast::{self, Function, Visit, Visitor};
 
-use self::rewrite::{check_listed, check_written_out, checked_constants, seconds, strict_casts};
+use self::rewrite::{
+    check_listed, check_written_out, checked_constants, finer_moments, kept_casts, seconds, strict_casts,
+};
 use crate::Refusal;
 use crate::data_type::{is_json, sql_name};
 use crate::executable::{Executable, projection};
@@ -126,7 +128,8 @@ impl Expressions<'_> {
         let simplifier = ExprSimplifier::new(info);
         let expr = strict_casts(seconds(expr, schema)?, schema)?;
         let expr = through(expr, schema, functions::prepare)?;
-        let expr = simplifier.coerce(expr, schema)?;
+        let expr = simplifier.coerce(finer_moments(expr, schema)?, schema)?;
+        let expr = kept_casts(expr, schema)?;
         let expr = through(expr, schema, functions::guard)?;
         check_written_out(&expr, schema)?;
         let expr = simplifier.simplify(checked_constants(expr, &simplifier)?)?;

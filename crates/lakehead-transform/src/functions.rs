@@ -97,6 +97,13 @@ pub(crate) fn charge(expression: &dyn PhysicalExpr, column: &ArrayRef) -> Result
     budget::charge("an expression", growth::array_bytes(column.as_ref()))
 }
 
+/// Fails if rows are larger than a batch's may be. A column that stands there twice is written twice.
+pub(crate) fn check_output(columns: &[ArrayRef]) -> Result<()> {
+    let bytes =
+        columns.iter().map(|column| growth::array_bytes(column.as_ref())).fold(0, u64::saturating_add);
+    budget::check_size("SELECT", bytes)
+}
+
 /// The functions by name and alias.
 pub(crate) struct Registry {
     by_name: HashMap<String, Arc<ScalarUDF>>,

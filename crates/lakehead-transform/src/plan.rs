@@ -177,7 +177,8 @@ impl Level {
                 _ => None,
             }
         };
-        if columns.is_empty() || !columns.iter().all(|c| below(c).is_some()) {
+        // A random number drawn before rows are multiplied would be one for all of them.
+        if condition.is_volatile() || columns.is_empty() || !columns.iter().all(|c| below(c).is_some()) {
             return None;
         }
         let moved = rewrite_up(condition.clone(), &mut |expr| match &expr {

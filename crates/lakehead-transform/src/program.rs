@@ -153,6 +153,7 @@ impl Program {
         let columns =
             self.output.fields().iter().zip(batch.columns()).map(|(field, column)| stored(column, field));
         let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
+        functions::check_output(&columns)?;
         let rows = with_rows(Arc::clone(&self.output), columns, batch.num_rows())?;
         // Rows are in the order of the input, so those of one record are neighbours.
         let kept = match origins {

@@ -26,8 +26,41 @@ pub(crate) fn cast_struct(from: &DataType, to: &DataType) -> Result<Option<Arc<S
     Ok(Some(Arc::new(ScalarUDF::from(CastStruct { signature, to: to.clone() }))))
 }
 
+/// A cast that the simplifier does not look into. It takes one argument; `safe`: NULL where it fails.
+pub(crate) fn kept_cast(to: &DataType, safe: bool) -> ScalarUDF {
+    let signature = Signature::any(1, Volatility::Immutable);
+    ScalarUDF::from(KeptCast { signature, to: to.clone(), safe })
+}
+
 pub(crate) fn is_it(function: &ScalarUDF) -> bool {
-    function.inner().is::<CastStruct>()
+    function.inner().is::<CastStruct>() || function.inner().is::<KeptCast>()
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct KeptCast {
+    signature: Signature,
+    to: DataType,
+    safe: bool,
+}
+
+impl ScalarUDFImpl for KeptCast {
+    fn name(&self) -> &str {
+        if self.safe { "try_cast" } else { "cast" }
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(self.to.clone())
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let [value] = args.args.as_slice() else { return exec_err!("a cast takes one value") };
+        let options = CastOptions { safe: self.safe, ..CastOptions::default() };
+        Ok(ColumnarValue::Array(cast_with_options(&value.to_array(args.number_rows)?, &self.to, &options)?))
+    }
 }
 
 fn has_structs(from: &DataType, to: &DataType) -> bool {

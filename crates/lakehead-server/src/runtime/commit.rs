@@ -8,6 +8,8 @@
 //!   discard            staged files removed                          crash: removed at the next start
 //! ```
 
+use std::time::Duration;
+
 use lakehead_meta::FlowState;
 use lakehead_model::Position;
 use lakehead_sink::{Publisher, StagedFile};
@@ -15,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::dead_letters::{DeadLetters, StagedLetters};
-use super::flow::{Flow, FlowError, Order, Shared, Task};
+use super::flow::{Flow, FlowError, Order, Shared, Task, out_of_patience};
 
 /// What a commit is about to make visible, stored before it does.
 #[derive(Debug, Serialize, Deserialize)]
@@ -26,6 +28,18 @@ struct Intent {
     bucket: Option<String>,
     files: Vec<StagedFile>,
     letters: Option<StagedLetters>,
+}
+
+/// What ends the wait for a bucket.
+#[derive(Clone, Copy)]
+struct Waiting<'a> {
+    patience: Option<Duration>,
+    order: &'a watch::Receiver<Order>,
+}
+
+/// The letters that the intent `text` is about to make visible.
+pub(super) fn letters_of(text: &[u8]) -> Result<Option<StagedLetters>, FlowError> {
+    Ok(parse(text)?.letters)
 }
 
 /// Where a flow will stand when the intent `text` is completed.
@@ -66,7 +80,8 @@ impl Flow<'_> {
             let intent = Intent { next, bucket, files: prepared.files, letters };
             let text = serde_json::to_vec(&intent).map_err(|e| FlowError::new(format!("intent: {e}")))?;
             shared.store.record_intent(task.key, self.state.committed, &text)?;
-            shared.complete(task, &self.state, &intent, &self.publisher, &self.letters, &self.order)?;
+            let waiting = Waiting { patience: self.patience, order: &self.order };
+            shared.complete(task, &self.state, &intent, &self.publisher, &self.letters, waiting)?;
         }
         self.letters.reset()?;
         self.state = next;
@@ -92,6 +107,7 @@ impl Shared {
         task: &Task,
         publisher: impl Fn(&str) -> Result<Publisher, FlowError>,
         letters: &mut DeadLetters,
+        patience: Option<Duration>,
         order: &watch::Receiver<Order>,
     ) -> Result<FlowState, FlowError> {
         let record = self
@@ -104,7 +120,8 @@ impl Shared {
         };
         let intent = parse(&text)?;
         let bucket = intent.bucket.as_deref().unwrap_or(&task.files.bucket);
-        self.complete(task, &record.state, &intent, &publisher(bucket)?, letters, order)?;
+        let waiting = Waiting { patience, order };
+        self.complete(task, &record.state, &intent, &publisher(bucket)?, letters, waiting)?;
         letters.reset()?;
         self.progress.committed(task.key, intent.next);
         tracing::info!(flow = %task.key, committed = %intent.next.committed, "completed a commit that was under way");
@@ -119,7 +136,7 @@ impl Shared {
         intent: &Intent,
         publisher: &Publisher,
         letters: &DeadLetters,
-        order: &watch::Receiver<Order>,
+        waiting: Waiting<'_>,
     ) -> Result<(), FlowError> {
         let labels = [task.pipeline.as_str(), task.sink.name.as_str()];
         let outcome = |outcome: &str| {
@@ -128,11 +145,12 @@ impl Shared {
         if let Some(staged) = &intent.letters {
             letters.publish(staged)?;
         }
-        let mut order = order.clone();
+        let mut order = waiting.order.clone();
         let published = self.async_runtime.block_on(async {
             tokio::select! {
                 published = publisher.publish(&intent.files) => published.map_err(FlowError::from),
                 // The intent stays; the next start completes it.
+                e = out_of_patience(waiting.patience) => Err(e),
                 _ = order.wait_for(|order| *order == Order::Abandon) => Err(FlowError::new("stopped while publishing")),
             }
         });

@@ -29,6 +29,9 @@ const LINGER: Duration = Duration::from_millis(200);
 /// A stretch of which nothing reaches a sink is committed at least this often.
 pub(super) const QUIET_COMMIT: Duration = Duration::from_secs(10);
 
+/// How long a bucket may keep the flows beside it waiting; then its own flow goes on apart from them.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// What one feed is to do.
 pub(super) struct FeedTask {
     pub(super) stream: Arc<Stream>,
@@ -72,7 +75,9 @@ impl<'a> Feed<'a> {
             let mut columns: Vec<usize> = flow.statement.projection.iter().map(place).collect();
             columns.extend(flow.statement.reads_ingest_time.then_some(projection.len()));
             let columns = (columns.len() < width).then_some(columns);
-            flows.push(Flow::begin(shared, flow, columns, tail, order).map_err(|e| e.of(flow.key))?);
+            let patience = (task.flows.len() > 1).then_some(PATIENCE);
+            let begun = Flow::begin(shared, flow, columns, tail, patience, order);
+            flows.push(begun.map_err(|e| e.of(flow.key))?);
         }
         let hints = task.flows.iter().find_map(|f| f.files.rolling_policy.batch);
         let cursor = flows.iter().map(|f| f.state.committed).min().unwrap_or(tail);
@@ -153,18 +158,24 @@ impl<'a> Feed<'a> {
         }
         // A loss before a frame was counted with the frame.
         if let Some(end) = read.lost.last().map(|lost| lost.end) {
-            self.pass_lost(end);
+            self.pass_lost(end)?;
         }
         Ok(false)
     }
 
     /// What lies before `end` and was not read cannot be read any more.
-    fn pass_lost(&mut self, end: Position) {
+    fn pass_lost(&mut self, end: Position) -> Result<(), FlowError> {
         let end = end.min(self.until);
+        if end <= self.cursor {
+            return Ok(());
+        }
+        // A flow may join within what is lost: no batch may reach over that.
+        self.hand_on()?;
         for flow in &mut self.flows {
             flow.lost += end.since(self.cursor.max(flow.joins_at));
         }
-        self.cursor = self.cursor.max(end);
+        self.cursor = end;
+        Ok(())
     }
 
     fn add(&mut self, frame: &Frame) -> Result<(), FlowError> {
@@ -173,7 +184,7 @@ impl<'a> Feed<'a> {
         }
         self.enter_partitions(frame)?;
         // Counted here, before anything behind it can be committed.
-        self.pass_lost(frame.first);
+        self.pass_lost(frame.first)?;
         let length = frame.records.len();
         let index = |position: Position| {
             usize::try_from(position.since(frame.first)).map_or(length, |index| index.min(length))
@@ -210,7 +221,9 @@ impl<'a> Feed<'a> {
         let mut next = Vec::new();
         for flow in &mut self.flows {
             let partition = flow.writer.partition(frame.ingest_time).map_err(|e| flow.blame(e))?;
-            self.shared.progress.reading(flow.task.key, frame.ingest_time);
+            if frame.first.plus(frame.records.len() as u64) > flow.joins_at {
+                self.shared.progress.reading(flow.task.key, frame.ingest_time);
+            }
             if flow.partition.as_ref() != Some(&partition) {
                 next.push((flow.task.key, partition));
             }

@@ -56,8 +56,6 @@ pub(super) struct Task {
     /// Where the flow stood when this was planned.
     pub(super) committed: Position,
     pub(super) stream: Arc<Stream>,
-    /// Whether records that cannot be decoded are kept here: by one flow of a stream, the others count them.
-    pub(super) keeps_rejects: bool,
     pub(super) sink: Arc<Sink>,
     pub(super) files: FilesConfig,
     pub(super) statement: Statement,
@@ -140,6 +138,8 @@ pub(super) struct Flow<'a> {
     /// The sink's partition of the records of the batch being made.
     pub(super) partition: Option<Arc<str>>,
     pub(super) last_commit: Duration,
+    /// How long a bucket may take while other flows wait; `None`: as long as it likes.
+    pub(super) patience: Option<Duration>,
     /// The columns of the feed's batches that the program reads; `None`: all.
     columns: Option<Vec<usize>>,
 }
@@ -151,6 +151,7 @@ impl<'a> Flow<'a> {
         task: &'a Task,
         columns: Option<Vec<usize>>,
         tail: Position,
+        patience: Option<Duration>,
         order: &watch::Receiver<Order>,
     ) -> Result<Self, FlowError> {
         let key_pair = |given: Option<Credentials>| match given {
@@ -167,11 +168,11 @@ impl<'a> Flow<'a> {
             };
             let keys = former.as_ref().or(own_keys.as_ref());
             let place = shared.storage.locate(bucket, keys).map_err(FlowError::new)?;
-            shared.publisher(place, &staging_dir, order)
+            shared.publisher(place, &staging_dir, patience, order)
         };
         let root = shared.data_dir.join("dead_letters");
         let mut letters = DeadLetters::new(&root, task.key, task.version, Arc::clone(&shared.disk));
-        let mut state = shared.resume(task, publisher, &mut letters, order)?;
+        let mut state = shared.resume(task, publisher, &mut letters, patience, order)?;
         state.stream = Some(task.stream.id);
         let publisher = publisher(&task.files.bucket)?;
         if state.committed > tail {
@@ -202,6 +203,7 @@ impl<'a> Flow<'a> {
             last_commit: shared.clock.monotonic(),
             joins_at: state.committed,
             partition: None,
+            patience,
             filtered: 0,
             delivered: 0,
             dead_lettered: 0,
@@ -237,9 +239,6 @@ impl<'a> Flow<'a> {
         self.dead_lettered += 1;
         let labels = [self.task.pipeline.as_str(), reject.reason.as_str()];
         self.shared.metrics.pipeline_rejected.with_label_values(&labels).inc();
-        if !self.task.keeps_rejects {
-            return Ok(());
-        }
         self.letters.add(origin.position, origin.ingest_time, Cause::from(reject), origin.record)
     }
 
@@ -287,6 +286,7 @@ impl Shared {
         &self,
         bucket: Bucket,
         staging_dir: &std::path::Path,
+        patience: Option<Duration>,
         order: &watch::Receiver<Order>,
     ) -> Result<Publisher, FlowError> {
         let made = Publisher::new(bucket, staging_dir.to_owned(), &self.sink_seams, self.uploads.clone());
@@ -294,6 +294,7 @@ impl Shared {
         self.async_runtime.block_on(async {
             tokio::select! {
                 made = made => Ok(made?),
+                e = out_of_patience(patience) => Err(e),
                 _ = order.wait_for(|order| *order != Order::Run) => {
                     Err(FlowError::new("told to end while the bucket was being opened"))
                 }
@@ -304,4 +305,14 @@ impl Shared {
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
     }
+}
+
+/// Ends when the flows beside have waited long enough; never without a limit.
+pub(super) async fn out_of_patience(patience: Option<Duration>) -> FlowError {
+    let Some(patience) = patience else { return std::future::pending().await };
+    tokio::time::sleep(patience).await;
+    FlowError::new(format!(
+        "the bucket has not answered for {} seconds; this statement goes on apart from the others",
+        patience.as_secs()
+    ))
 }

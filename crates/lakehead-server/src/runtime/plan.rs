@@ -7,7 +7,7 @@
 //! ```
 //! So every position is handled by exactly one version, and the position at which they change is exact.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lakehead_decode::arrow_schema;
@@ -16,7 +16,8 @@ use lakehead_model::resource::{Pipeline, SinkConfig, Stream, Table, TableRef};
 use lakehead_model::{Partition, Position, StreamId};
 use lakehead_transform::{Source, Statement};
 
-use super::commit::next_state;
+use super::commit::{letters_of, next_state};
+use super::dead_letters::DeadLetters;
 use super::feed::FeedTask;
 use super::flow::{FlowError, Shared, Task};
 
@@ -37,37 +38,62 @@ struct Edition<'a> {
     version: u64,
     sql: &'a str,
     tables: &'a [TableRef],
+    /// Streams as they were, in case they are gone.
+    streams: &'a [Stream],
 }
 
 impl<'a> Edition<'a> {
     fn current(pipeline: &'a Pipeline) -> Self {
-        Edition { pipeline, version: pipeline.version, sql: &pipeline.sql, tables: &pipeline.tables }
+        Edition {
+            pipeline,
+            version: pipeline.version,
+            sql: &pipeline.sql,
+            tables: &pipeline.tables,
+            streams: &[],
+        }
     }
 
     fn past(pipeline: &'a Pipeline, past: &'a PastVersion) -> Self {
-        Edition { pipeline, version: past.version, sql: &past.sql, tables: &past.tables }
+        Edition {
+            pipeline,
+            version: past.version,
+            sql: &past.sql,
+            tables: &past.tables,
+            streams: &past.streams,
+        }
     }
 }
 
 impl Shared {
     /// Says what is to run, having handed over from an earlier version if that has come to its end. The flows it names are
-    /// recorded in the store, and the log keeps what they need. Nothing of the pipeline may be running.
-    pub(super) fn plan(&self, catalog: &Catalog, pipeline: &Pipeline) -> Result<Plan, FlowError> {
+    /// recorded in the store, and the log keeps what they need. `running`: the pipeline's flows that run now; while there are
+    /// any nothing is handed over, and `None` says that they must end first.
+    pub(super) fn plan(
+        &self,
+        catalog: &Catalog,
+        pipeline: &Pipeline,
+        running: &BTreeSet<FlowKey>,
+    ) -> Result<Option<Plan>, FlowError> {
+        self.retire(pipeline.id)?;
         let stored = self.store.flows(pipeline.id)?;
         let current = Edition::current(pipeline);
         if stored.iter().any(|(_, record)| record.state.version != pipeline.version) {
-            if let Some(plan) = self.ending(catalog, pipeline, &stored)? {
-                return Ok(plan);
+            if let Some(plan) = self.ending(catalog, pipeline, stored, running)? {
+                return Ok(Some(plan));
             }
-            return self.hand_over(catalog, &current);
+            if !running.is_empty() {
+                return Ok(None);
+            }
+            return self.hand_over(catalog, &current).map(Some);
         }
         let mut tasks = tasks(catalog, &current)?;
-        if stored.is_empty() {
-            let flows: Vec<_> = tasks.iter().map(|t| (t.key, self.first_state(t, &[]))).collect();
-            self.store.create_flows(&flows)?;
+        if stored.is_empty() && running.is_empty() {
+            let flows = tasks.iter().map(|t| Ok((t.key, self.first_state(t, &[])?)));
+            self.store.create_flows(&flows.collect::<Result<Vec<_>, FlowError>>()?)?;
         }
-        self.enter(&mut tasks)?;
-        Ok(Plan { version: pipeline.version, is_ending: false, feeds: self.feeds(tasks, &BTreeMap::new())? })
+        self.enter(&mut tasks, running)?;
+        let feeds = self.feeds(tasks, &BTreeMap::new());
+        Ok(Some(Plan { version: pipeline.version, is_ending: false, feeds }))
     }
 
     /// Feeds that bring the flows of an earlier version to one position of each stream; `None` if they stand there.
@@ -75,21 +101,10 @@ impl Shared {
         &self,
         catalog: &Catalog,
         pipeline: &Pipeline,
-        stored: &[(FlowKey, FlowRecord)],
+        stored: Vec<(FlowKey, FlowRecord)>,
+        running: &BTreeSet<FlowKey>,
     ) -> Result<Option<Plan>, FlowError> {
-        let mut ends: BTreeMap<StreamId, Position> = BTreeMap::new();
-        let mut is_even = true;
-        for (_, record) in stored {
-            let state = record.intent.as_deref().map_or(Ok(record.state), next_state)?;
-            let Some(stream) = record.state.stream else {
-                is_even = false;
-                continue;
-            };
-            let end = ends.entry(stream).or_insert(state.committed);
-            is_even &= *end == state.committed && record.intent.is_none();
-            *end = (*end).max(state.committed);
-        }
-        if is_even {
+        if stand_evenly(&stored) {
             return Ok(None);
         }
         let version = stored.iter().map(|(_, record)| record.state.version).min().unwrap_or_default();
@@ -98,91 +113,135 @@ impl Shared {
             .past_version(pipeline.id, version)?
             .ok_or_else(|| FlowError::new(format!("version {version}, which must end first, is not kept")))?;
         let in_version = |e: FlowError| {
-            let reason = format!(
-                "version {version}, which must end before version {} begins: {}",
-                pipeline.version, e.reason
-            );
+            let next = pipeline.version;
+            let reason =
+                format!("version {version}, which must end before version {next} begins: {}", e.reason);
             FlowError { reason, ..e }
         };
         let mut tasks = tasks(catalog, &Edition::past(pipeline, &past)).map_err(in_version)?;
         // A sink or stream that was deleted since takes nothing any more.
-        let orphans: Vec<_> =
-            stored.iter().map(|(key, _)| *key).filter(|key| tasks.iter().all(|t| t.key != *key)).collect();
-        if !orphans.is_empty() {
-            self.store.forget_flows(&orphans)?;
-            return self.ending(catalog, pipeline, &self.store.flows(pipeline.id)?);
+        let (kept, orphans): (Vec<_>, Vec<_>) =
+            stored.into_iter().partition(|(key, _)| tasks.iter().any(|t| t.key == *key));
+        self.give_up(pipeline, version, &orphans)?;
+        if stand_evenly(&kept) {
+            return Ok(None);
         }
-        self.enter(&mut tasks)?;
-        Ok(Some(Plan { version, is_ending: true, feeds: self.feeds(tasks, &ends)? }))
+        let mut ends: BTreeMap<StreamId, Position> = BTreeMap::new();
+        for (key, record) in &kept {
+            let state = record.intent.as_deref().map_or(Ok(record.state), next_state)?;
+            for task in tasks.iter().filter(|task| task.key == *key) {
+                let end = ends.entry(task.stream.id).or_insert(state.committed);
+                *end = (*end).max(state.committed);
+            }
+        }
+        tasks.retain(|task| kept.iter().any(|(key, _)| *key == task.key));
+        self.enter(&mut tasks, running)?;
+        Ok(Some(Plan { version, is_ending: true, feeds: self.feeds(tasks, &ends) }))
+    }
+
+    /// Takes leave of flows whose stream or sink is gone. What they were about to make visible stays invisible, but for their
+    /// dead letters.
+    fn give_up(
+        &self,
+        pipeline: &Pipeline,
+        version: u64,
+        orphans: &[(FlowKey, FlowRecord)],
+    ) -> Result<(), FlowError> {
+        if orphans.is_empty() {
+            return Ok(());
+        }
+        for (key, record) in orphans {
+            if let Some(staged) = record.intent.as_deref().map_or(Ok(None), letters_of)? {
+                let root = self.data_dir.join("dead_letters");
+                DeadLetters::new(&root, *key, version, Arc::clone(&self.disk)).publish(&staged)?;
+            }
+        }
+        let keys: Vec<_> = orphans.iter().map(|(key, _)| *key).collect();
+        self.store.retire_flows(pipeline.id, &keys)?;
+        tracing::warn!(pipeline = %pipeline.name, version, flows = keys.len(), "flows of a deleted sink or stream were given up");
+        self.leave(&keys);
+        self.retire(pipeline.id)
+    }
+
+    /// Forgets flows that are no more.
+    fn leave(&self, keys: &[FlowKey]) {
+        for key in keys {
+            self.progress.leave(*key);
+            self.statuses.forget(*key);
+            let staging_dir = self.staging_dir(*key);
+            if let Err(error) = lakehead_sink::clean_staging(self.disk.as_ref(), &staging_dir, &[]) {
+                tracing::warn!(%error, flow = %key, "staged files of an earlier version stay");
+            }
+        }
     }
 
     /// Replaces the flows of an earlier version by those of `next`, which begin where the others end.
     fn hand_over(&self, catalog: &Catalog, next: &Edition<'_>) -> Result<Plan, FlowError> {
         let old = self.store.flows(next.pipeline.id)?;
         let mut tasks = tasks(catalog, next)?;
-        let flows: Vec<_> = tasks.iter().map(|task| (task.key, self.first_state(task, &old))).collect();
+        let flows = tasks.iter().map(|task| Ok((task.key, self.first_state(task, &old)?)));
+        let flows = flows.collect::<Result<Vec<_>, FlowError>>()?;
         self.store.cut_over(next.pipeline.id, &flows)?;
-        for (key, _) in old {
-            self.progress.leave(key);
-            self.statuses.forget(key);
-            if let Err(error) = lakehead_sink::clean_staging(self.disk.as_ref(), &self.staging_dir(key), &[])
-            {
-                tracing::warn!(%error, flow = %key, "staged files of an earlier version stay");
-            }
-        }
+        self.leave(&old.iter().map(|(key, _)| *key).collect::<Vec<_>>());
         self.apart.forget(next.pipeline.id);
         self.retire(next.pipeline.id)?;
         tracing::info!(
             pipeline = %next.pipeline.name, version = next.version,
             at = flows.first().map_or(0, |(_, state)| state.committed.0), "a new version of the SQL has taken over"
         );
-        self.enter(&mut tasks)?;
-        Ok(Plan { version: next.version, is_ending: false, feeds: self.feeds(tasks, &BTreeMap::new())? })
+        self.enter(&mut tasks, &BTreeSet::new())?;
+        let feeds = self.feeds(tasks, &BTreeMap::new());
+        Ok(Plan { version: next.version, is_ending: false, feeds })
     }
 
-    /// Where a flow begins: where those before it end, else at the oldest record the log retains.
-    fn first_state(&self, task: &Task, old: &[(FlowKey, FlowRecord)]) -> FlowState {
-        let before = old.iter().find(|(_, record)| record.state.stream == Some(task.stream.id));
-        let start = before.map_or_else(
-            || self.log.oldest(Partition::first(task.stream.id)),
-            |(_, record)| record.state.committed,
-        );
-        FlowState {
+    /// Where a flow begins: where those before it end, or those of versions past; else at the oldest record the log retains.
+    fn first_state(&self, task: &Task, old: &[(FlowKey, FlowRecord)]) -> Result<FlowState, FlowError> {
+        let stream = task.stream.id;
+        let retired = self.store.retired(task.key.pipeline)?;
+        let before = old.iter().find(|(_, record)| record.state.stream == Some(stream));
+        let start = match before {
+            Some((_, record)) => record.state.committed,
+            None => {
+                let oldest = self.log.oldest(Partition::first(stream));
+                retired.ends.get(&stream).map_or(oldest, |end| oldest.max(*end))
+            }
+        };
+        let serials = old.iter().map(|(_, record)| record.state.serial);
+        Ok(FlowState {
             version: task.version,
-            stream: Some(task.stream.id),
+            stream: Some(stream),
             committed: start,
             start,
             // Numbers of files that earlier flows gave away are not given again.
-            serial: old.iter().map(|(_, record)| record.state.serial).max().unwrap_or_default(),
+            serial: serials.fold(retired.serial, u64::max),
             ..FlowState::default()
-        }
+        })
     }
 
-    /// Makes the log keep what the flows need.
-    fn enter(&self, tasks: &mut [Task]) -> Result<(), FlowError> {
+    /// Makes the log keep what the flows need that do not run yet.
+    fn enter(&self, tasks: &mut [Task], running: &BTreeSet<FlowKey>) -> Result<(), FlowError> {
         for task in tasks {
             let record = self
                 .store
                 .flow(task.key)?
                 .ok_or_else(|| FlowError::new(format!("flow {} was not created", task.key)))?;
             let mut state = record.state;
+            task.committed = state.committed;
+            if running.contains(&task.key) {
+                continue;
+            }
             if state.stream.is_none() && record.intent.is_none() {
                 // A record of old; its first commit would say it too, but may be long in coming.
                 state.stream = Some(task.stream.id);
                 self.store.record_commit(task.key, state.committed, &state)?;
             }
-            task.committed = state.committed;
             self.progress.enter(task.key, Partition::first(task.stream.id), state);
         }
         Ok(())
     }
 
     /// Puts flows of one stream together, but for those that run apart.
-    fn feeds(
-        &self,
-        tasks: Vec<Task>,
-        ends: &BTreeMap<StreamId, Position>,
-    ) -> Result<Vec<FeedTask>, FlowError> {
+    fn feeds(&self, tasks: Vec<Task>, ends: &BTreeMap<StreamId, Position>) -> Vec<FeedTask> {
         let mut first: BTreeMap<StreamId, Position> = BTreeMap::new();
         for task in &tasks {
             let position = first.entry(task.stream.id).or_insert(task.committed);
@@ -209,23 +268,42 @@ impl Shared {
                 }),
             }
         }
-        Ok(feeds)
+        feeds
     }
 
     /// Takes what the pipeline's past versions have done into the sums.
     pub(super) fn retire(&self, pipeline: lakehead_model::PipelineId) -> Result<(), FlowError> {
-        self.progress.retire(pipeline, self.store.retired(pipeline)?);
+        self.progress.retire(pipeline, self.store.retired(pipeline)?.totals);
         Ok(())
     }
+}
+
+/// Whether flows stand at one position of each stream, with nothing under way.
+fn stand_evenly(flows: &[(FlowKey, FlowRecord)]) -> bool {
+    let mut ends: BTreeMap<StreamId, Position> = BTreeMap::new();
+    flows.iter().all(|(_, record)| {
+        record.intent.is_none()
+            && record.state.stream.is_some_and(|stream| {
+                *ends.entry(stream).or_insert(record.state.committed) == record.state.committed
+            })
+    })
 }
 
 /// A task for each statement, with the resources it names as they are now; without those whose stream or sink is gone.
 fn tasks(catalog: &Catalog, edition: &Edition<'_>) -> Result<Vec<Task>, FlowError> {
     let pipeline = edition.pipeline;
-    let (mut streams, mut sinks, mut sink_names) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut streams, mut sources, mut sinks, mut sink_names) =
+        (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let source = |s: &Stream| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
     for named in edition.tables {
         match named.table {
-            Table::Stream(id) => streams.extend(catalog.any_stream(id).cloned()),
+            Table::Stream(id) => match catalog.any_stream(id) {
+                Some(stream) => {
+                    sources.push(source(stream));
+                    streams.push(Arc::clone(stream));
+                }
+                None => sources.extend(edition.streams.iter().filter(|s| s.id == id).map(source)),
+            },
             Table::Sink(id) => {
                 sinks.extend(catalog.any_sink(id).cloned());
                 sink_names.push(named.name.clone());
@@ -235,8 +313,6 @@ fn tasks(catalog: &Catalog, edition: &Edition<'_>) -> Result<Vec<Task>, FlowErro
     if streams.is_empty() {
         return Ok(Vec::new());
     }
-    let source = |s: &Arc<Stream>| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
-    let sources: Vec<_> = streams.iter().map(source).collect();
     let statements = lakehead_transform::compile(edition.sql, &sources, &sink_names)
         .map_err(|e| FlowError::new(e.message))?;
     let mut tasks: Vec<Task> = Vec::new();
@@ -252,7 +328,6 @@ fn tasks(catalog: &Catalog, edition: &Edition<'_>) -> Result<Vec<Task>, FlowErro
             pipeline: pipeline.name.clone(),
             version: edition.version,
             committed: Position::ZERO,
-            keeps_rejects: tasks.iter().all(|t| t.stream.id != stream.id),
             stream: Arc::clone(stream),
             sink: Arc::clone(sink),
             files,

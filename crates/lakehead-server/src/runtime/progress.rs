@@ -70,6 +70,11 @@ impl Progress {
         self.retired.lock().insert(pipeline, totals);
     }
 
+    /// The pipeline is gone.
+    pub(super) fn forget(&self, pipeline: PipelineId) {
+        self.retired.lock().remove(&pipeline);
+    }
+
     pub(super) fn retired(&self, pipeline: PipelineId) -> Totals {
         self.retired.lock().get(&pipeline).copied().unwrap_or_default()
     }

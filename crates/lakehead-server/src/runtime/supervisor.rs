@@ -9,7 +9,7 @@ use lakehead_disk::Disk;
 use lakehead_log::LocalLog;
 use lakehead_meta::{Catalog, FlowKey, Store};
 use lakehead_model::resource::Pipeline;
-use lakehead_model::{Clock, Partition, PipelineId, Position, Random, SinkId};
+use lakehead_model::{Clock, Partition, PipelineId, Position, Random, SinkId, StreamId};
 use lakehead_sink::{MemoryBudget, Uploads};
 use tokio::runtime::Handle;
 use tokio::sync::watch;
@@ -53,6 +53,7 @@ pub struct Runtime {
 /// A feed's thread.
 struct Running {
     flows: Vec<FlowKey>,
+    stream: StreamId,
     /// Of each flow, with the version it was started with.
     sinks: Vec<(SinkId, u64)>,
     /// Of the pipeline.
@@ -71,6 +72,7 @@ impl Running {
     fn is_current(&self, catalog: &Catalog) -> bool {
         let pipeline = self.pipeline().and_then(|id| catalog.any_pipeline(id));
         pipeline.is_some_and(|pipeline| self.is_ending || self.version == pipeline.version)
+            && catalog.any_stream(self.stream).is_some()
             && self
                 .sinks
                 .iter()
@@ -136,8 +138,9 @@ impl Supervisor {
                     self.shared.log.forget(partition);
                 }
             }
-            self.reap(&catalog);
+            self.leaving.retain(|running| !running.thread.is_finished());
             self.follow(&catalog);
+            self.purge(&catalog);
             let running = &self.running;
             let is_entered = |p: &Pipeline| running.iter().any(|r| r.pipeline() == Some(p.id));
             self.shared.progress.settle(&catalog, is_entered);
@@ -169,7 +172,10 @@ impl Supervisor {
             if self.leaving.iter().any(|r| r.pipeline() == Some(pipeline.id)) || self.is_whole(pipeline.id) {
                 continue;
             }
-            if let Err(FlowError { reason, .. }) = self.start(catalog, pipeline) {
+            if let Err(FlowError { reason, is_fatal, .. }) = self.start(catalog, pipeline) {
+                if is_fatal {
+                    fail_stop(&pipeline.name, &reason);
+                }
                 // Tried again every second; said once.
                 if self.shared.statuses.of(pipeline.id).failure_reason.as_ref() != Some(&reason) {
                     tracing::error!(pipeline = %pipeline.name, %reason, "a pipeline cannot start");
@@ -234,45 +240,45 @@ impl Supervisor {
 
     /// Starts what the pipeline lacks.
     fn start(&mut self, catalog: &Catalog, pipeline: &Pipeline) -> Result<(), FlowError> {
-        // Planning may hand over to a new version, for which nothing of the old one may run.
-        if self.running.iter().any(|r| r.pipeline() == Some(pipeline.id) && r.version != pipeline.version) {
+        let of_pipeline = self.running.iter().filter(|r| r.pipeline() == Some(pipeline.id));
+        let runs: BTreeSet<FlowKey> = of_pipeline.flat_map(|r| r.flows.iter().copied()).collect();
+        let Some(Plan { version, is_ending, feeds }) = self.shared.plan(catalog, pipeline, &runs)? else {
             return Ok(());
-        }
-        let Plan { version, is_ending, feeds } = self.shared.plan(catalog, pipeline)?;
+        };
         self.flows.insert(pipeline.id, feeds.iter().map(|feed| feed.flows.len()).sum());
         self.shared.statuses.runs(pipeline.id, version);
-        let runs: BTreeSet<FlowKey> = self.running.iter().flat_map(|r| r.flows.iter().copied()).collect();
         for feed in feeds.into_iter().filter(|feed| feed.flows.iter().all(|task| !runs.contains(&task.key))) {
             let (order, orders) = watch::channel(Order::Run);
-            let flows = feed.flows.iter().map(|task| task.key).collect();
+            let (flows, stream) = (feed.flows.iter().map(|task| task.key).collect(), feed.stream.id);
             let sinks = feed.flows.iter().map(|task| (task.sink.id, task.sink.version)).collect();
             let shared = Arc::clone(&self.shared);
             let name = format!("feed-{}", pipeline.name);
             let body = move || keep_running(&shared, &feed, &orders);
             let thread = std::thread::Builder::new().name(name).stack_size(STACK_BYTES).spawn(body);
             let thread = thread.map_err(|e| FlowError::new(format!("no thread: {e}")))?;
-            self.running.push(Running { flows, sinks, version, is_ending, order, thread });
+            self.running.push(Running { flows, stream, sinks, version, is_ending, order, thread });
         }
         Ok(())
     }
 
-    /// Takes leave of feeds whose thread has ended.
-    fn reap(&mut self, catalog: &Catalog) {
-        let (ended, stay) =
-            std::mem::take(&mut self.leaving).into_iter().partition(|r: &Running| r.thread.is_finished());
-        self.leaving = stay;
-        let ended: Vec<Running> = ended;
-        let pipelines: BTreeSet<_> = ended.iter().filter_map(Running::pipeline).collect();
-        for pipeline in pipelines {
-            if catalog.any_pipeline(pipeline).is_some()
-                || self.leaving.iter().any(|r| r.pipeline() == Some(pipeline))
-            {
+    /// Removes what is left of pipelines that are gone and of which nothing runs any more.
+    fn purge(&mut self, catalog: &Catalog) {
+        let entered = self.shared.progress.all().into_iter().map(|(key, _)| key.pipeline);
+        let known: BTreeSet<_> = entered.chain(self.flows.keys().copied()).collect();
+        for pipeline in known.into_iter().filter(|id| catalog.any_pipeline(*id).is_none()) {
+            if self.running.iter().chain(&self.leaving).any(|r| r.pipeline() == Some(pipeline)) {
                 continue;
             }
-            let flows = self.shared.store.flows(pipeline).unwrap_or_default();
-            let flows: Vec<_> = flows.into_iter().map(|(key, _)| key).collect();
-            self.remove(pipeline, &flows);
-            self.flows.remove(&pipeline);
+            match self.shared.store.flows(pipeline) {
+                Err(error) => tracing::error!(%error, %pipeline, "a deleted pipeline's record stays"),
+                Ok(flows) => {
+                    let entered = self.shared.progress.all().into_iter().map(|(key, _)| key);
+                    let entered = entered.filter(|key| key.pipeline == pipeline);
+                    let keys: BTreeSet<_> = flows.iter().map(|(key, _)| *key).chain(entered).collect();
+                    self.remove(pipeline, &keys.into_iter().collect::<Vec<_>>());
+                    self.flows.remove(&pipeline);
+                }
+            }
         }
     }
 
@@ -287,6 +293,7 @@ impl Supervisor {
         }
         self.shared.statuses.forget_pipeline(pipeline);
         self.shared.apart.forget(pipeline);
+        self.shared.progress.forget(pipeline);
         if let Err(error) = self.shared.store.delete_flows(pipeline) {
             tracing::error!(%error, %pipeline, "a deleted pipeline's record stays");
         }
@@ -310,6 +317,12 @@ impl Supervisor {
     }
 }
 
+/// As with the log: what the disk was asked to keep may be gone, and asking again proves nothing.
+fn fail_stop(pipeline: &str, reason: &str) -> ! {
+    tracing::error!(pipeline, %reason, "fsync_failed");
+    std::process::exit(EXIT_DISK_FAILED)
+}
+
 /// The life of a feed's thread: begin, run, and begin again after a failure. One flow that fails beside others ends the feed: it
 /// runs apart from then on.
 fn keep_running(shared: &Shared, task: &FeedTask, orders: &watch::Receiver<Order>) {
@@ -324,9 +337,7 @@ fn keep_running(shared: &Shared, task: &FeedTask, orders: &watch::Receiver<Order
         });
         let Err(FlowError { reason, is_fatal, culprit }) = outcome else { return };
         if is_fatal {
-            // As with the log: what the disk was asked to keep may be gone, and asking again proves nothing.
-            tracing::error!(pipeline, %reason, "fsync_failed");
-            std::process::exit(EXIT_DISK_FAILED);
+            fail_stop(pipeline, &reason);
         }
         if *orders.borrow() != Order::Run {
             tracing::warn!(pipeline, %reason, "a flow ended without committing; the log keeps what is missing");

@@ -4,13 +4,13 @@
 use crate::walk::{rewrite_up, walk};
 use arrow::datatypes::{DataType, TimeUnit};
 use datafusion_common::tree_node::{Transformed, TreeNode, TreeNodeRecursion};
-use datafusion_common::{DFSchemaRef, DataFusionError, plan_err};
-use datafusion_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator};
+use datafusion_common::{DFSchemaRef, DataFusionError, ScalarValue, plan_err};
+use datafusion_expr::{BinaryExpr, Cast, Expr, ExprSchemable, Operator, TryCast};
 use datafusion_optimizer::simplify_expressions::ExprSimplifier;
 
 use crate::data_type::{is_json, sql_name};
 use crate::json_text::{check_json, json_text};
-use crate::struct_cast::cast_struct;
+use crate::struct_cast::{cast_struct, kept_cast};
 
 /// A whole number that becomes a TIMESTAMP counts seconds, as in PostgreSQL.
 pub(super) fn seconds(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
@@ -53,6 +53,68 @@ pub(super) fn strict_casts(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, Dat
                 Some(function) => Ok(Transformed::yes(function.call(vec![*inner]))),
                 None => Ok(Transformed::no(Expr::Cast(Cast { expr: inner, field }))),
             }
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(rewritten.data)
+}
+
+fn compares(op: Operator) -> bool {
+    matches!(
+        op,
+        Operator::Eq
+            | Operator::NotEq
+            | Operator::Lt
+            | Operator::LtEq
+            | Operator::Gt
+            | Operator::GtEq
+            | Operator::IsDistinctFrom
+            | Operator::IsNotDistinctFrom
+    )
+}
+
+/// Moments of different units are compared in the finer one.
+pub(super) fn finer_moments(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
+    let unit = |expr: &Expr| match expr.get_type(schema.as_ref()) {
+        Ok(DataType::Timestamp(unit, None)) => Some(unit),
+        _ => None,
+    };
+    let rewritten = rewrite_up(expr, &mut |expr| match expr {
+        Expr::BinaryExpr(BinaryExpr { mut left, op, mut right }) if compares(op) => {
+            if let (Some(a), Some(b)) = (unit(&left), unit(&right))
+                && a != b
+            {
+                let (coarser, wanted) = if a < b { (&mut left, b) } else { (&mut right, a) };
+                let inner = std::mem::replace(coarser, Box::new(Expr::Literal(ScalarValue::Null, None)));
+                **coarser = Expr::Cast(Cast::new(inner, DataType::Timestamp(wanted, None)));
+            }
+            Ok(Transformed::yes(Expr::BinaryExpr(BinaryExpr { left, op, right })))
+        }
+        other => Ok(Transformed::no(other)),
+    })?;
+    Ok(rewritten.data)
+}
+
+/// Hides casts that fail or lose something from the simplifier, which would cast the constant they are compared with instead.
+pub(super) fn kept_casts(expr: Expr, schema: &DFSchemaRef) -> Result<Expr, DataFusionError> {
+    let is_kept = |inner: &Expr, to: &DataType| {
+        let Ok(from) = inner.get_type(schema.as_ref()) else { return false };
+        let loses = match (&from, to) {
+            (DataType::Timestamp(a, _), DataType::Timestamp(b, _)) => a != b,
+            (from, to) if from.is_integer() && to.is_integer() => {
+                from.primitive_width() >= to.primitive_width() && from != to
+                    || from.is_signed_integer() != to.is_signed_integer()
+            }
+            _ => false,
+        };
+        loses && !inner.column_refs().is_empty()
+    };
+    let rewritten = rewrite_up(expr, &mut |expr| match expr {
+        Expr::Cast(Cast { expr: inner, field }) if is_kept(&inner, field.data_type()) => {
+            Ok(Transformed::yes(kept_cast(field.data_type(), false).call(vec![*inner])))
+        }
+        Expr::TryCast(TryCast { expr: inner, field }) if is_kept(&inner, field.data_type()) => {
+            Ok(Transformed::yes(kept_cast(field.data_type(), true).call(vec![*inner])))
         }
         other => Ok(Transformed::no(other)),
     })?;

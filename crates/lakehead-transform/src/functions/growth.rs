@@ -67,7 +67,7 @@ impl Growth {
             "array_to_string" => Growth::Printed,
             "array_replace" | "array_replace_n" | "array_replace_all" => Growth::Substituted,
             "array_has_all" | "array_has_any" => Growth::Pairs,
-            "levenshtein" => Growth::Distance,
+            "levenshtein" | "btrim" | "ltrim" | "rtrim" => Growth::Distance,
             "to_char" => Growth::Formatted,
             _ => Growth::Small,
         }

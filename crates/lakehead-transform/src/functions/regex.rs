@@ -289,7 +289,13 @@ impl Compiled {
             };
             made.clear();
             let mut end = 0;
-            for found in self.regex.captures_iter(text).take(if all { usize::MAX } else { 1 }) {
+            for (number, found) in
+                self.regex.captures_iter(text).take(if all { usize::MAX } else { 1 }).enumerate()
+            {
+                // Each search may go to the end of the text.
+                if number % 64 == 63 {
+                    budget::check_time()?;
+                }
                 let whole = found.get_match();
                 made.push_str(&text[end..whole.start()]);
                 let added = by.bytes_at_most(whole.len());

@@ -5,6 +5,7 @@ mod guards;
 mod hostile;
 mod limits;
 mod lists;
+mod meaning;
 mod offered;
 mod wrong;
 

@@ -10,6 +10,9 @@ use super::{AGGREGATES, EXPRESSION_DEPTH_MAX, Grammar, NODES_MAX, ONE_RECORD, WI
 use crate::Refusal;
 use crate::suggest::short;
 
+/// Fields and subscripts behind one value: `a.b[1].c` has three. Each is planned with all before it.
+const ACCESSES_MAX: usize = 32;
+
 /// Of LIKE and its kin. DataFusion compiles it for each batch.
 const PATTERN_BYTES_MAX: usize = 1_024;
 
@@ -118,6 +121,13 @@ impl Grammar<'_> {
             Expr::Named { expr, .. } => self.expr(expr, down),
             Expr::Interval(interval) => self.expr(&interval.value, down),
             Expr::CompoundFieldAccess { root, access_chain } => {
+                if access_chain.len() > ACCESSES_MAX {
+                    let message = format!(
+                        "a chain of {} fields and subscripts is too long; the limit is {ACCESSES_MAX}",
+                        access_chain.len()
+                    );
+                    return Err(self.text.refuse_expr(expr, message));
+                }
                 self.expr(root, down)?;
                 access_chain.iter().try_for_each(|access| self.access(expr, access, down))
             }

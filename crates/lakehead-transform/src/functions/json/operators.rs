@@ -53,6 +53,8 @@ fn operands(expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
     );
     let (left, right) = match (is_json_get(&left), is_json_get(&right)) {
         (false, false) => (left, right),
+        (true, false) if calculates(&op) && is_number(&right, schema)? => (as_number(left), right),
+        (false, true) if calculates(&op) && is_number(&left, schema)? => (left, as_number(right)),
         (true, false) if valued => (comparable(left, &right, schema)?, right),
         (false, true) if valued => {
             let right = comparable(right, &left, schema)?;
@@ -62,6 +64,25 @@ fn operands(expr: RawBinaryExpr, schema: &DFSchema) -> Result<RawBinaryExpr> {
         _ => (as_text(left), as_text(right)),
     };
     Ok(RawBinaryExpr { op, left, right })
+}
+
+fn calculates(op: &BinaryOperator) -> bool {
+    matches!(
+        op,
+        BinaryOperator::Plus
+            | BinaryOperator::Minus
+            | BinaryOperator::Multiply
+            | BinaryOperator::Divide
+            | BinaryOperator::Modulo
+    )
+}
+
+fn is_number(expr: &Expr, schema: &DFSchema) -> Result<bool> {
+    Ok(expr.get_type(schema)?.is_numeric())
+}
+
+fn as_number(expr: Expr) -> Expr {
+    read_as(expr, "json_cast_float", Make::CastFloat { lenient: true })
 }
 
 /// Gives values taken from JSON the kind that the expression around them means, and makes one walk of a chain of operators.
@@ -86,6 +107,12 @@ pub(crate) fn prepare(plan: LogicalPlan) -> Result<LogicalPlan> {
             Expr::Between(Between { expr, negated, low, high }) if is_json_get(&expr) => {
                 let expr = Box::new(comparable(*expr, &low, schema)?);
                 Transformed::yes(Expr::Between(Between { expr, negated, low, high }))
+            }
+            Expr::Case(mut case) if case.expr.as_deref().is_some_and(is_json_get) => {
+                if let (Some(operand), Some((first, _))) = (case.expr.take(), case.when_then_expr.first()) {
+                    case.expr = Some(Box::new(comparable(*operand, first, schema)?));
+                }
+                Transformed::yes(Expr::Case(case))
             }
             Expr::Like(like) if is_json_get(&like.expr) => Transformed::yes(Expr::Like(text_of(like))),
             Expr::SimilarTo(like) if is_json_get(&like.expr) => {
@@ -155,12 +182,10 @@ fn comparable(expr: Expr, other: &Expr, schema: &DFSchema) -> Result<Expr> {
     };
     Ok(match other.get_type(schema)? {
         DataType::Boolean => read_as(expr, "json_cast_bool", Make::CastBool { lenient: true }),
-        integer if integer.is_integer() => match other {
-            Expr::Literal(value, _) if small(value) => {
-                read_as(expr, "json_cast_float", Make::CastFloat { lenient: true })
-            }
-            _ => read_as(expr, "json_cast_int", Make::CastInt { lenient: true }),
-        },
+        // A larger constant is most likely an id, which is a whole number in JSON too.
+        integer if integer.is_integer() && matches!(other, Expr::Literal(value, _) if !small(value)) => {
+            read_as(expr, "json_cast_int", Make::CastInt { lenient: true })
+        }
         number if number.is_numeric() => read_as(expr, "json_cast_float", Make::CastFloat { lenient: true }),
         _ => as_text(expr),
     })
@@ -177,7 +202,13 @@ fn keeps_json(name: &str) -> bool {
 
 fn arguments(function: ScalarFunction) -> Transformed<Expr> {
     let ScalarFunction { func, mut args } = function;
-    if !args.iter().any(is_json_get) || keeps_json(func.name()) {
+    // Beside a value that is not JSON, one from JSON is meant as text.
+    let is_mixed = matches!(func.name(), "coalesce" | "nvl" | "nullif")
+        && args
+            .iter()
+            .any(|arg| !is_json_get(arg) && !matches!(arg, Expr::Literal(value, _) if value.is_null()));
+    let is_sought = func.name().starts_with("array_") && args.first().is_some_and(|list| !is_json_get(list));
+    if !args.iter().any(is_json_get) || (keeps_json(func.name()) && !is_mixed && !is_sought) {
         return Transformed::no(call(func, args));
     }
     if func.inner().downcast_ref::<JsonFunction>().is_none() {

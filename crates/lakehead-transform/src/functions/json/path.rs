@@ -60,7 +60,7 @@ fn bounded(path: &str) -> Result<()> {
         return plan_err!("a JSONPath has {} bytes; the limit is {PATH_BYTES_MAX}", path.len());
     }
     let (mut choices, mut searches) = (0, 0);
-    let (mut quote, mut escaped, mut before) = (None, false, ' ');
+    let (mut quote, mut escaped, mut before, mut filters) = (None, false, ' ', false);
     for c in path.chars() {
         match (quote, c) {
             (Some(_), _) if escaped => escaped = false,
@@ -70,7 +70,15 @@ fn bounded(path: &str) -> Result<()> {
             (None, '\'' | '"') => quote = Some(c),
             (None, '*' | ',' | ':') => choices += 1,
             (None, '.') if before == '.' => searches += 1,
-            (None, '?') => searches += 1,
+            (None, '?') => {
+                filters = true;
+                searches += 1;
+            }
+            (None, '$') if filters => {
+                return plan_err!(
+                    "`$` in a filter of a JSONPath is not supported (`{path}`): each element would search the whole"
+                );
+            }
             (None, '(') if before.is_alphanumeric() => {
                 return plan_err!("functions in a JSONPath are not supported (`{path}`)");
             }

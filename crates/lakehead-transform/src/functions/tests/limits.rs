@@ -35,6 +35,8 @@ fn calls_that_would_make_too_much_fail_before_they_do() {
         "array_replace_all(array_repeat('x', i * 1000), 'x', repeat('y', i * 100000))",
         "levenshtein(repeat(s, i * 10000), repeat('xyz', i * 10000))",
         "array_has_all(range(i * 100000), range(i * 100000))",
+        "rtrim(repeat(s, i * 10000), repeat('xyz', i * 10000))",
+        "array_fill(s, [abs(i) * 100000000])",
         "repeat(s, i * 500000) || repeat(s, i * 500000)",
         "concat(repeat(s, i * 500000), repeat(s, i * 500000))",
         "concat_ws(repeat('x', i * 1000000), s, s, s, s, s, s, s, s, s, s, s, s)",
