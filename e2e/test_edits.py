@@ -6,6 +6,7 @@ Every version writes its own number into its rows, so what came out says which v
 import json
 import os
 import random
+import socket
 import threading
 import time
 from collections import Counter
@@ -149,6 +150,90 @@ def test_a_version_that_stands_unevenly_ends_first(server, orders):
     for bucket in ("files", "more"):
         expected = [(i, 1 if i < span["until"] else 2) for i in range(40)]
         assert sorted((row["id"], row["v"]) for row in rows(server, bucket)) == expected, bucket
+
+
+def test_a_stream_that_was_left_and_is_read_again_goes_on_where_it_was_left(server, orders):
+    others = server.create_stream("others", {"fields": [{"name": "id", "type": "int64", "required": True}]})
+    both = "INSERT INTO files SELECT id FROM orders; INSERT INTO more SELECT id FROM others"
+    pipeline = server.create_pipeline("p", both)
+    for stream in (orders, others):
+        server.send(stream, [{"id": i} for i in range(100)])
+    server.wait_delivered("p", 200)
+    edit(server, pipeline, sql="INSERT INTO files SELECT id FROM orders")
+    wait_running(server, pipeline, 2)
+    server.send(others, [{"id": i} for i in range(100, 120)])
+    edit(server, pipeline, rollback_to_version=1)
+    wait_running(server, pipeline, 3)
+    server.wait_delivered("p", 220)
+    assert sorted(row["id"] for row in rows(server, "more")) == list(range(120))
+    (span,) = (s for s in versions(server, pipeline)[0]["spans"] if s["stream"] == "others")
+    assert span["from"] == 100
+
+
+def break_bucket(server, bucket: str):
+    """A file where the bucket's folder should be."""
+    place = server.bucket(bucket)
+    if place.exists():
+        place.rename(place.with_name(f"{bucket}-aside"))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_text("not a folder")
+
+
+def test_a_sink_deleted_while_a_version_waits_for_it_is_given_up_and_its_counts_stay(server, orders):
+    pipeline = server.create_pipeline(
+        "p", "INSERT INTO files SELECT id, 1 AS v FROM orders; INSERT INTO more SELECT id, 1 AS v FROM orders",
+    )
+    server.send(orders, [{"id": i} for i in range(100)])
+    server.wait_delivered("p", 200)
+    break_bucket(server, "more")
+    server.send(orders, [{"id": i} for i in range(100, 110)])
+    wait_until("the failure shows", 30, lambda: read(server, pipeline)["status"] == "failed")
+    wait_until("the healthy sink goes on", 30, lambda: len(rows(server, "files")) == 110)
+    edit(server, pipeline, sql="INSERT INTO files SELECT id, 2 AS v FROM orders")
+    sinks = {s["name"]: s["id"] for s in server.call("GET", "pipelines/v1/sinks")["result"]}
+    server.call("DELETE", f"pipelines/v1/sinks/{sinks['more']}")
+    wait_running(server, pipeline, 2)
+    server.send(orders, [{"id": i} for i in range(110, 120)])
+    wait_until("the new version delivers", 30, lambda: len(rows(server, "files")) == 120)
+    assert sorted((row["id"], row["v"]) for row in rows(server, "files")) == [(i, 1 if i < 110 else 2) for i in range(120)]
+    wait_until("all is well", 20, lambda: read(server, pipeline)["status"] == "running")
+    before = server.wait_quiet("p", at_least=220)
+    assert before["delivered"] == 220
+    assert server.stop() == 0
+    server.start()
+    assert server.wait_quiet("p", at_least=220) == before
+
+
+def test_a_pipeline_deleted_when_a_flow_has_just_failed_leaves_nothing(server, orders):
+    pipeline = server.create_pipeline("p", "INSERT INTO files SELECT id FROM orders; INSERT INTO more SELECT id FROM orders")
+    server.send(orders, [{"id": i} for i in range(10)])
+    server.wait_delivered("p", 20)
+    break_bucket(server, "more")
+    server.send(orders, [{"id": i} for i in range(10, 20)])
+    wait_until("the failure shows", 30, lambda: read(server, pipeline)["status"] == "failed", every=0.01)
+    server.call("DELETE", f"pipelines/v1/pipelines/{pipeline['id']}")
+    wait_until("its figures are gone", 10, lambda: not any(
+        sample.labels.get("pipeline") == "p" and sample.value and sample.name.startswith("pipeline_records_")
+        for sample in server.metrics().samples
+    ))
+    staged = server.data_dir / "staging" / pipeline["id"]
+    wait_until("its staged files are gone", 10, lambda: not any(p.is_file() for p in staged.rglob("*")))
+
+
+def test_a_store_that_never_answers_keeps_the_sink_beside_it_waiting_for_seconds_only(make_server):
+    silent = socket.create_server(("127.0.0.1", 0))
+    server = make_server(
+        f'[buckets.more]\nendpoint = "http://127.0.0.1:{silent.getsockname()[1]}"\nregion = "us-east-1"\n'
+        'bucket = "more"\naccess_key_id = "a"\nsecret_access_key = "b"\n'
+    ).start()
+    stream = server.create_stream("orders", {"fields": [{"name": "id", "type": "int64", "required": True}]})
+    for sink in ("files", "more"):
+        server.create_sink(sink, sink, JSON, rolling_policy=QUICK)
+    pipeline = server.create_pipeline("p", "INSERT INTO more SELECT id FROM orders; INSERT INTO files SELECT id FROM orders")
+    server.send(stream, [{"id": i} for i in range(10)])
+    wait_until("the healthy sink goes on", 60, lambda: len(rows(server, "files")) == 10)
+    assert "has not answered" in read(server, pipeline)["failure_reason"]
+    silent.close()
 
 
 def test_a_pipeline_edited_every_few_seconds_under_load_with_kills_loses_and_repeats_nothing(make_server):
