@@ -156,6 +156,11 @@ impl Keeper {
         self.state.lock().spares.len()
     }
 
+    /// Spares that are missing to `wanted`.
+    pub(crate) fn lacking(&self, wanted: usize) -> usize {
+        wanted.saturating_sub(self.state.lock().spares.len())
+    }
+
     /// Waits until the keeper has gone once through all its work from now on.
     pub(crate) fn wait_for_round(&self) {
         let mut state = self.state.lock();

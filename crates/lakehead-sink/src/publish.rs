@@ -4,6 +4,7 @@
 //! recognised by its size and, where the target gives it, its checksum. Another object under a key is an error that names
 //! the key; nothing is ever overwritten.
 
+mod left_uploads;
 mod local;
 mod multipart;
 mod objects;
@@ -21,6 +22,7 @@ use crate::{Error, ErrorKind, Seams, StagedFile};
 use self::local::LocalFolder;
 use self::objects::Objects;
 
+pub use self::left_uploads::LeftUploads;
 pub use self::objects::{Store, UploadLimits, Uploads};
 pub use self::s3::S3Bucket;
 
@@ -93,7 +95,8 @@ impl Publisher {
                 Ok(Publisher { staging_dir, disk, target: Target::Local(Arc::new(folder)) })
             }
             Bucket::S3(bucket) => {
-                Publisher::into_store(Arc::new(bucket.client()?), staging_dir, seams, uploads).await
+                let (client, left) = bucket.client()?;
+                Publisher::into_store(Arc::new(client), Arc::new(left), staging_dir, seams, uploads).await
             }
         }
     }
@@ -104,11 +107,12 @@ impl Publisher {
     /// [`ErrorKind::Unavailable`], [`ErrorKind::Refused`].
     pub async fn into_store(
         store: Arc<dyn Store>,
+        left: Arc<dyn LeftUploads>,
         staging_dir: PathBuf,
         seams: &Seams,
         uploads: Uploads,
     ) -> Result<Publisher, Error> {
-        let objects = Objects::new(store, staging_dir.clone(), seams, uploads).await?;
+        let objects = Objects::new(store, left, staging_dir.clone(), seams, uploads).await?;
         let disk = seams.disk.clone();
         Ok(Publisher { staging_dir, disk, target: Target::Objects(Arc::new(objects)) })
     }

@@ -17,7 +17,7 @@ use lakehead_model::{Partition, Position, StreamId};
 use lakehead_transform::{Source, Statement};
 
 use super::commit::{letters_of, next_state};
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{DeadLetters, Route};
 use super::feed::FeedTask;
 use super::flow::{FlowError, Shared, Task};
 
@@ -153,7 +153,8 @@ impl Shared {
         for (key, record) in orphans {
             if let Some(staged) = record.intent.as_deref().map_or(Ok(None), letters_of)? {
                 let root = self.data_dir.join("dead_letters");
-                DeadLetters::new(&root, *key, version, Arc::clone(&self.disk)).publish(&staged)?;
+                DeadLetters::new(&root, *key, version, Route::default(), Arc::clone(&self.disk))
+                    .publish(&staged)?;
             }
         }
         let keys: Vec<_> = orphans.iter().map(|(key, _)| *key).collect();

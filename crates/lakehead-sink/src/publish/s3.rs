@@ -6,6 +6,7 @@ use lakehead_model::Secret;
 use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
 use object_store::{ClientOptions, RetryConfig};
 
+use super::left_uploads::S3Uploads;
 use crate::{Error, ErrorKind};
 
 /// Where the bucket is and how to sign for it. `Debug` shows no secret.
@@ -38,7 +39,7 @@ impl fmt::Debug for S3Bucket {
 impl S3Bucket {
     /// The client. It never retries and has no deadline of its own: both are ours, because between two tries somebody has to
     /// look what the first one did. Nothing is read from the process's environment or an instance's metadata.
-    pub(super) fn client(&self) -> Result<AmazonS3, Error> {
+    pub(super) fn client(&self) -> Result<(AmazonS3, S3Uploads), Error> {
         let endpoint = self.endpoint.trim_end_matches('/');
         let (scheme, host) = endpoint
             .split_once("://")
@@ -51,17 +52,20 @@ impl S3Bucket {
             let text = format!("the endpoint {endpoint:?} is not encrypted; use https:// or allow http");
             return Err(Error::new(ErrorKind::Settings, text));
         }
-        let endpoint = match self.path_style {
-            true => endpoint.to_owned(),
-            false => format!("{scheme}://{}.{host}", self.bucket),
+        let (endpoint, bucket_url) = match self.path_style {
+            true => (endpoint.to_owned(), format!("{endpoint}/{}", self.bucket)),
+            false => {
+                let url = format!("{scheme}://{}.{host}", self.bucket);
+                (url.clone(), url)
+            }
         };
         let options = ClientOptions::new()
             .with_allow_http(scheme == "http")
             .with_timeout_disabled()
             .with_connect_timeout(std::time::Duration::from_secs(10));
         let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
-        AmazonS3Builder::new()
-            .with_client_options(options)
+        let client = AmazonS3Builder::new()
+            .with_client_options(options.clone())
             .with_allow_http(scheme == "http")
             .with_retry(retry)
             .with_endpoint(endpoint)
@@ -74,7 +78,9 @@ impl S3Bucket {
             .build()
             .map_err(|e| {
                 Error::caused(ErrorKind::Settings, format!("cannot use bucket {:?}", self.bucket), e)
-            })
+            })?;
+        let left = S3Uploads::new(client.clone(), &options, bucket_url, self.region.clone())?;
+        Ok((client, left))
     }
 }
 

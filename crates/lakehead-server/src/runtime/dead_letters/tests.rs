@@ -11,7 +11,8 @@ fn key() -> FlowKey {
 }
 
 fn letters(root: &std::path::Path) -> DeadLetters {
-    DeadLetters::new(root, key(), 3, Arc::new(SystemDisk))
+    let route = Route { stream: "clicks".into(), pipeline: "copy".into() };
+    DeadLetters::new(root, key(), 3, route, Arc::new(SystemDisk))
 }
 
 fn files(root: &std::path::Path) -> Vec<String> {
