@@ -16,7 +16,7 @@ use std::sync::Arc;
 
 use lakehead_decode::Reject;
 use lakehead_disk::{Disk, File};
-use lakehead_meta::FlowKey;
+use lakehead_meta::{FlowKey, MadeLetters};
 use lakehead_model::{Position, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -26,9 +26,15 @@ const STAGED: &str = "current.staging";
 
 /// A finished file, named in the intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct StagedLetters {
+pub(crate) struct StagedLetters {
     name: String,
     pub(super) count: u64,
+}
+
+impl StagedLetters {
+    pub(crate) fn made(&self) -> MadeLetters {
+        MadeLetters { name: self.name.clone(), records: self.count }
+    }
 }
 
 /// Why a record was kept apart.
