@@ -7,7 +7,7 @@
 mod local;
 mod multipart;
 mod objects;
-mod retry;
+pub(crate) mod retry;
 mod s3;
 
 use std::path::PathBuf;

@@ -38,7 +38,7 @@ impl fmt::Debug for S3Bucket {
 impl S3Bucket {
     /// The client. It never retries and has no deadline of its own: both are ours, because between two tries somebody has to
     /// look what the first one did. Nothing is read from the process's environment or an instance's metadata.
-    pub(super) fn client(&self) -> Result<AmazonS3, Error> {
+    pub(crate) fn client(&self) -> Result<AmazonS3, Error> {
         let endpoint = self.endpoint.trim_end_matches('/');
         let (scheme, host) = endpoint
             .split_once("://")
