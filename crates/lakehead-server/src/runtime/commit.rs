@@ -10,7 +10,7 @@
 
 use std::time::Duration;
 
-use lakehead_meta::{FlowState, Made, MadeFile};
+use lakehead_meta::{FlowState, Made, MadeFile, MadeLetters};
 use lakehead_model::{Position, SinkId};
 use lakehead_sink::{Publisher, StagedFile};
 use serde::{Deserialize, Serialize};
@@ -56,8 +56,13 @@ struct Waiting<'a> {
 }
 
 /// The letters that the intent `text` is about to make visible.
-pub(crate) fn letters_of(text: &[u8]) -> Result<Option<StagedLetters>, FlowError> {
+pub(super) fn letters_of(text: &[u8]) -> Result<Option<StagedLetters>, FlowError> {
     Ok(parse(text)?.letters)
+}
+
+/// As [`letters_of`], for whoever looks from outside.
+pub(crate) fn letters_under_way(text: &[u8]) -> Result<Option<MadeLetters>, String> {
+    letters_of(text).map(|letters| letters.as_ref().map(StagedLetters::made)).map_err(|e| e.reason)
 }
 
 /// Where a flow will stand when the intent `text` is completed.

@@ -155,8 +155,7 @@ impl Shared {
             let staged = record.intent.as_deref().map_or(Ok(None), letters_of)?;
             given_up.push((*key, staged.as_ref().map(StagedLetters::made)));
             if let Some(staged) = staged {
-                let root = self.data_dir.join("dead_letters");
-                DeadLetters::new(&root, *key, version, Arc::clone(&self.disk)).publish(&staged)?;
+                DeadLetters::new(&self.data_dir, *key, version, Arc::clone(&self.disk)).publish(&staged)?;
             }
         }
         self.store.retire_flows(pipeline.id, &given_up)?;

@@ -48,16 +48,19 @@ impl Shared {
                 sum[i] = if i == 6 { sum[i].max(gauge(figure)) } else { sum[i] + gauge(figure) };
             }
         }
-        let counters = sums.iter().map(|(id, &[accepted, delivered, filtered, dead_lettered, ..])| {
-            let count = |n: i64| u64::try_from(n).unwrap_or(0);
-            let counters = Counters {
-                accepted: count(accepted),
-                delivered: count(delivered),
-                filtered: count(filtered),
-                dead_lettered: count(dead_lettered),
-            };
-            (*id, counters)
-        });
+        let counters =
+            sums.iter().map(|(id, &[accepted, delivered, filtered, dead_lettered, lost, in_flight, _])| {
+                let count = |n: i64| u64::try_from(n).unwrap_or(0);
+                let counters = Counters {
+                    accepted: count(accepted),
+                    delivered: count(delivered),
+                    filtered: count(filtered),
+                    dead_lettered: count(dead_lettered),
+                    lost: count(lost),
+                    in_flight: count(in_flight),
+                };
+                (*id, counters)
+            });
         self.statuses.count(counters.collect());
         for (id, [accepted, delivered, filtered, dead_lettered, lost, in_flight, age]) in sums {
             let Some(pipeline) = catalog.any_pipeline(id) else { continue };
