@@ -5,6 +5,7 @@ several sinks and stores, edits and kills; and whatever is altered afterwards it
 import json
 import subprocess
 import threading
+import time
 
 import pytest
 
@@ -57,6 +58,10 @@ def differs(server, pipeline: str, kind: str, named: str):
     assert done.returncode == 1, f"{done.returncode}\n{done.stdout}\n{done.stderr}"
     lines = [line for line in done.stdout.splitlines() if line.startswith(f"{kind}: ")]
     assert len(lines) == 1 and named in lines[0], done.stdout
+
+
+def running_version(server, pipeline: dict) -> int:
+    return server.call("GET", f"pipelines/v1/pipelines/{pipeline['id']}")["result"]["running_version"]
 
 
 def records(ids: range) -> list[dict]:
@@ -197,3 +202,56 @@ def test_what_is_not_there_cannot_be_audited(server):
     path = f"{server.url}/client/v4/accounts/{server.account}/pipelines/v1/pipelines/{'0' * 32}/audit"
     answer = server.http.get(path, headers={"Authorization": f"Bearer {limited}"})
     assert answer.status_code == 403, answer.text
+
+
+def test_the_ledger_balances_at_every_look_and_its_figures_only_rise(server):
+    """In the metrics and in the API, while records come in, the server is killed and stopped, and the SQL is edited."""
+    stream = server.create_stream("events", SCHEMA)
+    for sink in ("lines", "more"):
+        server.create_sink(sink, sink, {"type": "json"}, rolling_policy={**QUICK, "file_size_bytes": 20_000})
+    both = "INSERT INTO lines SELECT id FROM events WHERE id % 3 != 0; INSERT INTO more SELECT id FROM events"
+    pipeline = server.create_pipeline("p", both)
+    stop, lock = threading.Event(), threading.Lock()
+
+    def send():
+        at = 0
+        while not stop.is_set():
+            with lock:
+                server.send(stream, records(range(at, at + 100)))
+            at += 100
+            stop.wait(0.005)
+
+    seen: dict[str, int] = {}
+
+    def look():
+        counters = server.call("GET", f"pipelines/v1/pipelines/{pipeline['id']}")["result"].get("counters")
+        if counters:
+            outcomes = sum(counters[k] for k in ("delivered", "filtered", "dead_lettered", "lost", "in_flight"))
+            assert counters["accepted"] == outcomes, counters
+        for figures in (counters or {}, server.ledger("p")):
+            rising = {key: value for key, value in figures.items() if key != "in_flight"}
+            back = {key: (seen[key], value) for key, value in rising.items() if value < seen.get(key, 0)}
+            assert not back, f"figures went back: {back}"
+            seen.update(rising)
+
+    def look_for(seconds: float):
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            look()
+
+    sender = threading.Thread(target=send)
+    sender.start()
+    try:
+        wait_until("something is delivered", 30, lambda: look() or seen["delivered"] > 0)
+        for version in range(2, 5):
+            with lock:
+                server.kill() if version % 2 else server.stop()
+                server.start()
+            look_for(1)
+            edit(server, pipeline, sql=both.replace("% 3", f"% {version + 2}"))
+            wait_until(f"version {version} runs", 20, lambda: look() or running_version(server, pipeline) == version)
+            look_for(1)
+    finally:
+        stop.set()
+        sender.join()
+    agrees(server, "p")

@@ -94,6 +94,7 @@ impl World {
         let settings = Settings {
             segment_bytes: 64 << 10,
             quota_bytes: 64 << 20,
+            retention: std::time::Duration::ZERO,
             recent_bytes_max: 0,
             ..Settings::new(path.join("log"))
         };

@@ -1,4 +1,9 @@
 //! What flows have done, as gauges and as the counters of the API.
+//!
+//! Of one look: accepted = delivered + filtered + dead-lettered + lost + in flight, because accepted and in flight are both
+//! taken from one reading of the log's end. From look to look each figure but what is in flight only rises, through restarts and
+//! edits; but an edit that drops a statement takes what that one had in flight out of accepted and in flight: nobody will
+//! handle it.
 
 use std::collections::BTreeMap;
 

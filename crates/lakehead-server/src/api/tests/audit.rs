@@ -5,7 +5,6 @@ use crate::control::tests::AUDIT_UNREAD;
 
 async fn with_pipeline() -> (Server, String) {
     let server = server();
-    server.make("/r2/buckets", json!({ "name": "lake" })).await;
     server.make(STREAMS, json!({ "name": "events" })).await;
     server.make(SINKS, sink_body("files")).await;
     let sql = "INSERT INTO files SELECT * FROM events";
@@ -39,7 +38,7 @@ async fn an_audit_shows_figures_differences_and_what_could_not_be_read() {
 async fn an_audit_of_nothing_is_refused() {
     let (server, id) = with_pipeline().await;
     let nobody = format!("{PIPELINES}/{}/audit", "0".repeat(32));
-    server.get(&nobody).await.refused(404, 1000, "there is no such pipeline");
+    server.get(&nobody).await.refused(404, 1000, "Pipeline does not exist");
     let reply = server.post(&format!("{PIPELINES}/{id}/audit"), json!({})).await;
     assert_eq!(reply.status, 405, "{}", reply.body);
 }
