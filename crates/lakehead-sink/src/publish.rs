@@ -8,7 +8,7 @@ mod left_uploads;
 mod local;
 mod multipart;
 mod objects;
-mod retry;
+pub(crate) mod retry;
 mod s3;
 
 use std::path::PathBuf;
@@ -95,7 +95,8 @@ impl Publisher {
                 Ok(Publisher { staging_dir, disk, target: Target::Local(Arc::new(folder)) })
             }
             Bucket::S3(bucket) => {
-                let (client, left) = bucket.client()?;
+                let client = bucket.client()?;
+                let left = bucket.left_uploads(client.clone())?;
                 Publisher::into_store(Arc::new(client), Arc::new(left), staging_dir, seams, uploads).await
             }
         }

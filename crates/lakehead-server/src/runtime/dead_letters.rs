@@ -12,12 +12,12 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lakehead_decode::Reject;
 use lakehead_disk::{Disk, File};
-use lakehead_meta::FlowKey;
+use lakehead_meta::{FlowKey, MadeLetters};
 use lakehead_model::{Position, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -30,6 +30,25 @@ const STAGED: &str = "current.staging";
 pub(super) struct StagedLetters {
     name: String,
     pub(super) count: u64,
+}
+
+impl StagedLetters {
+    pub(super) fn made(&self) -> MadeLetters {
+        MadeLetters { name: self.name.clone(), records: self.count }
+    }
+}
+
+/// Where the dead letters of a flow are.
+pub(crate) fn letters_folder(data_dir: &Path, key: FlowKey) -> PathBuf {
+    data_dir.join("dead_letters").join(key.pipeline.to_string()).join(key.statement.to_string())
+}
+
+/// The version and the first position of a file of dead letters; `None` if the name is not one.
+pub(crate) fn letters_of_name(name: &str) -> Option<(u64, Position)> {
+    let (positions, version) = name.strip_suffix(".ndjson")?.split_once(".v")?;
+    let (first, next) = positions.split_once('-')?;
+    next.parse::<u64>().ok()?;
+    Some((version.parse().ok()?, Position(first.parse().ok()?)))
 }
 
 /// Why a record was kept apart.
@@ -113,14 +132,22 @@ pub(super) struct DeadLetters {
 
 impl DeadLetters {
     pub(super) fn new(
-        root: &std::path::Path,
+        data_dir: &Path,
         key: FlowKey,
         version: u64,
         route: Route,
         disk: Arc<dyn Disk>,
     ) -> Self {
-        let dir = root.join(key.pipeline.to_string()).join(key.statement.to_string());
-        DeadLetters { dir, version, route, disk, open: None, written: 0, piece: Vec::new(), count: 0 }
+        DeadLetters {
+            dir: letters_folder(data_dir, key),
+            version,
+            route,
+            disk,
+            open: None,
+            written: 0,
+            piece: Vec::new(),
+            count: 0,
+        }
     }
 
     pub(super) fn is_full(&self) -> bool {

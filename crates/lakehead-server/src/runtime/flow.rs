@@ -171,9 +171,9 @@ impl<'a> Flow<'a> {
             let place = shared.storage.locate(bucket, keys).map_err(FlowError::new)?;
             shared.publisher(place, &staging_dir, patience, order)
         };
-        let root = shared.data_dir.join("dead_letters");
         let route = Route { stream: task.stream.name.clone(), pipeline: task.pipeline.clone() };
-        let mut letters = DeadLetters::new(&root, task.key, task.version, route, Arc::clone(&shared.disk));
+        let mut letters =
+            DeadLetters::new(&shared.data_dir, task.key, task.version, route, Arc::clone(&shared.disk));
         let mut state = shared.resume(task, publisher, &mut letters, patience, order)?;
         state.stream = Some(task.stream.id);
         let publisher = publisher(&task.files.bucket)?;

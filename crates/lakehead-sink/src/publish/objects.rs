@@ -63,7 +63,7 @@ impl Default for UploadLimits {
 /// buckets there are. Clone it for every publisher.
 #[derive(Debug, Clone)]
 pub struct Uploads {
-    pub(super) limits: UploadLimits,
+    pub(crate) limits: UploadLimits,
     slots: Arc<Semaphore>,
 }
 
@@ -78,7 +78,7 @@ impl Uploads {
         Uploads { limits, slots: Arc::new(Semaphore::new(limits.parts_in_flight.max(1))) }
     }
 
-    pub(super) async fn slot(&self) -> Result<OwnedSemaphorePermit, Error> {
+    pub(crate) async fn slot(&self) -> Result<OwnedSemaphorePermit, Error> {
         let slot = self.slots.clone().acquire_owned().await;
         slot.map_err(|e| Error::caused(ErrorKind::Unavailable, "uploads are closed", e))
     }
