@@ -184,14 +184,20 @@ def audit(loads: list[Load], rows: list[dict], sent: set[int] = frozenset()):
 class Copy:
     """A stream that a pipeline copies into a bucket: a folder of the server's own, or a bucket of an S3 store."""
 
-    def __init__(self, server: Server, bucket: str, store=None, format: dict = JSON, policy: dict | None = None, **config):
+    def __init__(self, server: Server, bucket: str, store=None, format: dict = JSON, policy: dict | None = None,
+                 begins: bool = True, **config):
         self.server, self.bucket, self.store = server, bucket, store
         self.stream = server.create_stream("events", SCHEMA)
         self.sink = server.create_sink("files", bucket, format, rolling_policy=policy or QUICK, **config)
-        self.pipeline = server.create_pipeline("copy", "INSERT INTO files SELECT * FROM events")
+        self.pipeline: dict = {}
+        if begins:
+            self.begin()
         self.loads: list[Load] = []
         # Acknowledged records that were sent apart from the loads.
         self.sent: set[int] = set()
+
+    def begin(self):
+        self.pipeline = self.server.create_pipeline("copy", "INSERT INTO files SELECT * FROM events")
 
     def load(self, **more) -> Load:
         load = Load(self.server.port, self.stream, first_producer=1 + 100 * len(self.loads), **more)

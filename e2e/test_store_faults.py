@@ -41,7 +41,7 @@ def test_a_storm_of_refusals_and_an_outage_delay_and_change_nothing(through_prox
         load.wait_acknowledged(500)
         proxy.rule = storm
         began = time.monotonic()
-        time.sleep(4 * ROUNDS)
+        wait_until("the storm has struck", 60 * ROUNDS, lambda: proxy.faults() >= 12 * ROUNDS)
         stormy, refused = proxy.count(since=began), proxy.faults()
         proxy.rule = lambda call: None
         seaweed.process.kill()
@@ -63,7 +63,7 @@ def test_a_storm_of_refusals_and_an_outage_delay_and_change_nothing(through_prox
     copy.wait_status("running", within=5)
     print(f"{len(rows)} records in {len(copy.files())} files; storm: {refused} of {stormy} calls refused; outage of {outage:.0f} s: "
           f"{asked} calls, failed after {shown:.1f} s: {reason}; quiet after {time.monotonic() - back:.1f} s")
-    assert refused > 20 and asked < 5 * outage, (refused, asked, outage)
+    assert asked < 5 * outage, (asked, outage)
 
 
 def test_an_answer_that_is_lost_after_the_store_did_as_asked_makes_no_second_object(through_proxy, seaweed):
