@@ -4,6 +4,7 @@ A request is passed on as it came, its `Host` as well, so that its signature sta
 says what goes wrong with it: nothing (`None`), or one of the faults below. All calls are kept, for counting.
 """
 
+import hashlib
 import http.client
 import os
 import socket
@@ -34,6 +35,8 @@ class Call:
     # The how manieth of its kind it is, beginning with 1; requests for the probe's key are counted apart.
     number: int = 0
     body_bytes: int = 0
+    # Of the body; empty before it was received.
+    sha256: str = ""
     # What the client was told; 0: nothing.
     status: int = 0
     fault: object = None
@@ -57,6 +60,14 @@ class Lose:
 
 
 @dataclass
+class Alter:
+    """The store does as asked, and its answer comes with other headers. `then` runs once the store has answered."""
+
+    headers: dict[str, str] = field(default_factory=dict)
+    then: Callable[[Call], None] | None = None
+
+
+@dataclass
 class Answer:
     """The proxy answers by itself."""
 
@@ -73,7 +84,7 @@ class Slow:
     stop_after: int | None = None
 
 
-Fault = Refuse | Lose | Answer | Slow
+Fault = Refuse | Lose | Alter | Answer | Slow
 Rule = Callable[[Call], Fault | None]
 
 
@@ -164,6 +175,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return self.cut()
         else:
             body = self.rfile.read(call.body_bytes)
+        call.sha256 = hashlib.sha256(body).hexdigest()
         if isinstance(fault, Refuse):
             text = f"<?xml version=\"1.0\"?><Error><Code>{fault.code}</Code><Message>not now</Message></Error>"
             return self.say(call, fault.status, {"Content-Type": "application/xml"}, text.encode())
@@ -174,10 +186,13 @@ class _Handler(BaseHTTPRequestHandler):
         except (OSError, http.client.HTTPException):
             # The store is dead: so is the connection to it.
             return self.cut()
+        if isinstance(fault, (Alter, Lose)) and fault.then:
+            fault.then(call)
+        if isinstance(fault, Alter):
+            headers = {name: value for name, value in headers.items() if name.lower() not in map(str.lower, fault.headers)}
+            return self.say(call, status, {**headers, **fault.headers}, content)
         if not isinstance(fault, Lose):
             return self.say(call, status, headers, content)
-        if fault.then:
-            fault.then(call)
         if isinstance(fault.how, int):
             text = b"<?xml version=\"1.0\"?><Error><Code>InternalError</Code><Message>who knows</Message></Error>"
             return self.say(call, fault.how, {"Content-Type": "application/xml"}, text)

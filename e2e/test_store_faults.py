@@ -5,12 +5,16 @@ catalogue is named in each test. LAKEHEAD_TEST_FAULT_ROUNDS (default 1) makes th
 """
 
 import itertools
+import json
 import random
 import time
+from copy import deepcopy
 
-from fault_proxy import Answer, Call, Lose, Refuse
+import legacy
+from fault_proxy import PROBE, Answer, Call, Lose, Refuse
 from load import QUICK, ROUNDS, SEED
 from processes import wait_until
+from seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
 # A file as soon as there is something to write.
 AT_ONCE = {**QUICK, "file_size_bytes": 10}
@@ -18,7 +22,7 @@ SMALL = {**QUICK, "file_size_bytes": 20_000}
 
 
 def is_write(call: Call) -> bool:
-    return call.kind == "put" and call.key != ".lakehead-probe"
+    return call.kind == "put" and call.key != PROBE
 
 
 def once(fault, wanted=is_write):
@@ -81,7 +85,7 @@ def test_an_answer_that_is_lost_after_the_store_did_as_asked_makes_no_second_obj
         load.wait_acknowledged(100)
     copy.finish()
     placed = {c.key for c in proxy.calls if is_write(c)}
-    assert set(seaweed.keys("lost-answers")) - {".lakehead-probe"} == placed
+    assert set(seaweed.keys("lost-answers")) - {PROBE} == placed
     assert len(placed) == copy.server.metrics().sum("sink_files_total", pipeline="copy")
 
 
@@ -237,3 +241,33 @@ def test_refused_credentials_show_and_heal_without_a_restart(through_proxy):
         print(f"running again after {time.monotonic() - back:.1f} s")
     assert set(load.statuses) == {200}, load.statuses
     copy.finish()
+
+
+def is_failing(server, pipeline: str) -> bool:
+    failing = (s for s in server.metrics().samples if s.name == "pipeline_failing" and s.labels["pipeline"] == pipeline)
+    return any(sample.value for sample in failing)
+
+
+def test_keys_replaced_through_the_api_take_effect_without_a_restart(make_server, seaweed):
+    """D-09: new credentials. Only a legacy pipeline can be given them; a sink cannot be changed."""
+    seaweed.create_bucket("new-keys")
+    # No keys in the configuration: those of the pipeline are used.
+    server = make_server("".join(
+        line for line in seaweed.configuration("new-keys").splitlines(True) if "access_key" not in line)).start()
+    definition = legacy.definition("old", "new-keys", compression="none", batch={"max_duration_s": 0.25})
+    keys = definition["destination"]["credentials"]
+    keys.update(access_key_id=ACCESS_KEY_ID, secret_access_key=SECRET_ACCESS_KEY)
+    wrong = deepcopy(definition)
+    wrong["destination"]["credentials"]["secret_access_key"] = "another"
+    pipeline = server.call("POST", "pipelines", wrong)["result"]
+    server.send(pipeline, [{"id": i} for i in range(10)])
+    wait_until("the refusal shows", 15, lambda: is_failing(server, "legacy:old"))
+    server.send(pipeline, [{"id": i} for i in range(10, 20)])
+    began = time.monotonic()
+    server.call("PUT", "pipelines/old", definition)
+    server.wait_delivered("legacy:old", 20, within=20)
+    print(f"delivered {time.monotonic() - began:.1f} s after the change")
+    wait_until("all is well", 5, lambda: not is_failing(server, "legacy:old"))
+    files = seaweed.download("new-keys", server.data_dir.parent / "copies")
+    lines = [json.loads(line) for file in files if file.name != PROBE for line in file.read_text().splitlines()]
+    assert sorted(line["id"] for line in lines) == list(range(20))
