@@ -95,10 +95,11 @@ def seaweed():
 @pytest.fixture
 def through_proxy(make_server, seaweed):
     """Makes a server, a pipeline that copies its stream into a bucket of the S3 store, and the proxy between the two."""
-    proxies = []
+    proxies, buckets = [], []
 
     def make(bucket: str, configuration: str = "", **more) -> tuple[Copy, FaultProxy]:
         seaweed.create_bucket(bucket)
+        buckets.append(bucket)
         proxies.append(FaultProxy(seaweed.endpoint))
         place = seaweed.configuration(bucket).replace(seaweed.endpoint, proxies[-1].endpoint)
         server = make_server(configuration + place).start()
@@ -107,6 +108,9 @@ def through_proxy(make_server, seaweed):
     yield make
     for proxy in proxies:
         proxy.close()
+    # Each has volumes of its own, of which the store has not many.
+    for bucket in buckets:
+        seaweed.delete_bucket(bucket)
 
 
 @pytest.fixture(scope="session")

@@ -110,9 +110,11 @@ class Seaweed:
         return sorted(f.path.removeprefix(f"{bucket}/") for f in found if f.type == fs.FileType.File)
 
     def download(self, bucket: str, into: Path) -> list[Path]:
-        """Copies every object of the bucket; the copies' paths."""
+        """Copies every object of the bucket, but for the server's probe, which comes and goes; the copies' paths."""
         copies = []
         for key in self.keys(bucket):
+            if key == ".lakehead-probe":
+                continue
             copy = into / key
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.exists():

@@ -24,12 +24,12 @@ def thread_of(server: Server, name: str) -> int:
 
 
 def injected(output: Path) -> list[tuple[float, str]]:
-    """The calls that strace tampered with: when (wall clock), and on which file."""
+    """The calls that strace tampered with: when (wall clock), and on which file, if the line says it."""
     found = []
     for line in output.read_text().splitlines() if output.exists() else []:
-        match = re.match(r"(?:\d+ +)?([\d.]+) \w+\((?:\d+<(.*?)>)?.*\(INJECTED\)", line)
+        match = re.match(r"(?:\d+ +)?([\d.]+) (?:\w+\((?:\d+<(.*?)>)?|<\.\.\. \w+ resumed>).*\(INJECTED\)", line)
         if match:
-            found.append((float(match[1]), match[2]))
+            found.append((float(match[1]), match[2] or ""))
     return found
 
 

@@ -62,8 +62,7 @@ def test_a_clock_that_jumps_loses_nothing_and_stops_nothing(make_server):
     for ahead in (-DAY, 3650 * DAY, 0):
         copy.send(10)
         clock.jump(ahead)
-        acknowledged = len(copy.sent) + len(load.acknowledged)
-        server.wait_quiet("copy", at_least=acknowledged, within=8)
+        wait_until("a file is rolled", 5, lambda: {row["id"] for row in copy.rows()} >= copy.sent, every=0.3)
     rows = copy.finish()
     # Positions are dense.
     assert server.metrics().sum("log_next_position", stream="events") == len(rows)
@@ -93,7 +92,6 @@ def test_a_clock_that_jumps_on_throws_away_nothing_that_is_not_delivered(through
     server.kill()
     server.start()
     time.sleep(2)
-    segments = len(list((server.data_dir / "log").glob("*.seg")))
     # Signatures are of the present.
     clock.jump(0)
     proxy.rule = lambda call: None
@@ -103,7 +101,7 @@ def test_a_clock_that_jumps_on_throws_away_nothing_that_is_not_delivered(through
     # Now it may go.
     clock.jump(3650 * DAY)
     copy.send(1)
-    wait_until("the log is trimmed", 20, lambda: len(list((server.data_dir / "log").glob("*.seg"))) < segments)
+    wait_until("the log is trimmed", 20, lambda: server.metrics().sum("log_oldest_position", stream="events") > 0)
 
 
 @pytest.mark.parametrize(("zone", "edge", "pattern"), [
