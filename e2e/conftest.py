@@ -13,7 +13,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from fault_proxy import FaultProxy  # noqa: E402
 from lakehead import BINARY, Server  # noqa: E402
+from load import Copy  # noqa: E402
 from played_hosts import Played, free_address  # noqa: E402
 from seaweed import Seaweed  # noqa: E402
 from wrangler import NEWEST, Wrangler  # noqa: E402
@@ -88,6 +90,27 @@ def seaweed():
         yield store
         # SIGTERM would drain for 25 s; nothing of it is needed any more.
         store.process.kill()
+
+
+@pytest.fixture
+def through_proxy(make_server, seaweed):
+    """Makes a server, a pipeline that copies its stream into a bucket of the S3 store, and the proxy between the two."""
+    proxies, buckets = [], []
+
+    def make(bucket: str, configuration: str = "", **more) -> tuple[Copy, FaultProxy]:
+        seaweed.create_bucket(bucket)
+        buckets.append(bucket)
+        proxies.append(FaultProxy(seaweed.endpoint))
+        place = seaweed.configuration(bucket).replace(seaweed.endpoint, proxies[-1].endpoint)
+        server = make_server(configuration + place).start()
+        return Copy(server, bucket, seaweed, **more), proxies[-1]
+
+    yield make
+    for proxy in proxies:
+        proxy.close()
+    # Each has volumes of its own, of which the store has not many.
+    for bucket in buckets:
+        seaweed.delete_bucket(bucket)
 
 
 @pytest.fixture(scope="session")

@@ -3,17 +3,20 @@
 #   <folder>/venv            Python with requirements.txt
 #   <folder>/node_modules    wrangler, the TypeScript SDK and a Node new enough for them
 #   <folder>/legacy          wranglers that create pipelines of the older product (wrangler-3, wrangler-4)
-# The browser, chromium-headless-shell, is the system's; where it is missing, apt-get installs it (as root, or with sudo).
+# The browser (chromium-headless-shell) and what plays faults (strace, faketime) are the system's; where one is missing, apt-get
+# installs it (as root, or with sudo).
 # The folder is named by a hash of the pinned versions, so a second run only prints it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-browser=chromium-headless-shell
-if ! command -v "$browser" >/dev/null; then
+programs=(chromium-headless-shell strace faketime)
+missing() { for program in "${programs[@]}"; do command -v "$program" >/dev/null || echo "$program"; done; }
+if [ -n "$(missing)" ]; then
   as_root=()
   if [ "$(id -u)" != 0 ]; then as_root=(sudo --non-interactive); fi
   apt_get() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >&2; }
-  if ! { apt_get update && apt_get install --yes --no-install-recommends "$browser" && command -v "$browser" >/dev/null; }; then
-    echo "install.sh: the tests need $browser, and apt-get could not install it; install it by hand" >&2
+  # Each is in the package of its name.
+  if ! { apt_get update && apt_get install --yes --no-install-recommends $(missing) && [ -z "$(missing)" ]; }; then
+    echo "install.sh: the tests need" $(missing) "and apt-get could not install it; install it by hand" >&2
     exit 1
   fi
 fi

@@ -76,6 +76,9 @@ class Server:
         self.configuration = folder / "lakehead.toml"
         self.configuration.write_text(configuration)
         self.process: Process | None = None
+        # What runs the server, and what it finds in its environment.
+        self.runner: list[str] = []
+        self.variables: dict[str, str] = {}
         self.http = httpx.Client(trust_env=False, timeout=30)
         self._account: dict[str, str] | None = None
 
@@ -84,9 +87,9 @@ class Server:
     def spawn(self) -> "Server":
         """Starts without waiting."""
         self.process = Process([
-            BINARY, "serve", "--config", self.configuration, "--data-dir", self.data_dir,
+            *self.runner, BINARY, "serve", "--config", self.configuration, "--data-dir", self.data_dir,
             "--listen", f"127.0.0.1:{self.port}",
-        ], self.output)
+        ], self.output, self.variables)
         return self
 
     def start(self) -> "Server":

@@ -1,10 +1,15 @@
 """A real S3 store (SeaweedFS) on loopback ports of its own."""
 
+import hashlib
+import hmac
 import json
 import os
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from xml.etree import ElementTree
 
+import httpx
 from pyarrow import fs
 
 from processes import Process, free_port, wait_until
@@ -27,18 +32,25 @@ class Seaweed:
         self.endpoint = f"http://127.0.0.1:{self.port}"
         weed = Path(sys.executable).parent / "weed"
         data = folder / "data"
-        self.process = Process([
+        command = [
             weed, "-logtostderr=true", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             f"-master.port={free_port()}", "-master.telemetry=false", "-master.volumeSizeLimitMB=256",
             "-volume.max=100", f"-volume.port={free_port()}", "-filer=true", f"-filer.port={free_port()}",
             "-s3=true", f"-s3.port={self.port}", "-s3.ip.bind=127.0.0.1", f"-s3.config={identities}",
             "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
             f"-s3.localSocket={data}/s3.sock", f"-filer.localSocket={data}/filer.sock",
-        ], folder / "seaweed.log", {"HOME": str(folder), "PATH": os.environ["PATH"]})
+        ]
+        self._spawn = lambda: Process(command, folder / "seaweed.log", {"HOME": str(folder), "PATH": os.environ["PATH"]})
         self.files = fs.S3FileSystem(
             access_key=ACCESS_KEY_ID, secret_key=SECRET_ACCESS_KEY, endpoint_override=self.endpoint,
-            scheme="http", region="us-east-1", allow_bucket_creation=True,
+            scheme="http", region="us-east-1", allow_bucket_creation=True, allow_bucket_deletion=True,
         )
+
+        self.start()
+
+    def start(self):
+        """Also after `process.kill()`: on the same ports, with what it had stored."""
+        self.process = self._spawn()
 
         def answers():
             if not self.process.running():
@@ -60,6 +72,32 @@ class Seaweed:
             out.write(b"x")
         self.files.delete_file(f"{name}/.warm")
 
+    def delete_bucket(self, name: str):
+        self.files.delete_dir(name)
+
+    def uploads(self, bucket: str) -> list[str]:
+        """The keys of multipart uploads that nobody has completed or aborted."""
+        found = ElementTree.fromstring(self.signed_get(f"/{bucket}", "uploads="))
+        return [e.text for e in found.iter() if e.tag.rpartition("}")[2] == "Key"]
+
+    def signed_get(self, path: str, query: str) -> bytes:
+        """What PyArrow has no call for, signed with AWS' signature version 4."""
+        moment = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
+        scope = f"{moment[:8]}/us-east-1/s3/aws4_request"
+        empty = hashlib.sha256(b"").hexdigest()
+        headers = {"host": f"127.0.0.1:{self.port}", "x-amz-content-sha256": empty, "x-amz-date": moment}
+        names = ";".join(headers)
+        request = "\n".join(["GET", path, query, *(f"{k}:{v}" for k, v in headers.items()), "", names, empty])
+        text = "\n".join(["AWS4-HMAC-SHA256", moment, scope, hashlib.sha256(request.encode()).hexdigest()])
+        key = f"AWS4{SECRET_ACCESS_KEY}".encode()
+        for part in scope.split("/"):
+            key = hmac.digest(key, part.encode(), "sha256")
+        signature = hmac.digest(key, text.encode(), "sha256").hex()
+        credential = f"AWS4-HMAC-SHA256 Credential={ACCESS_KEY_ID}/{scope}, SignedHeaders={names}, Signature={signature}"
+        answer = httpx.get(f"{self.endpoint}{path}?{query}", headers={**headers, "Authorization": credential}, trust_env=False)
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
     def configuration(self, bucket: str) -> str:
         """The section of the server's configuration file that maps `bucket` here."""
         return (
@@ -72,9 +110,11 @@ class Seaweed:
         return sorted(f.path.removeprefix(f"{bucket}/") for f in found if f.type == fs.FileType.File)
 
     def download(self, bucket: str, into: Path) -> list[Path]:
-        """Copies every object of the bucket; the copies' paths."""
+        """Copies every object of the bucket, but for the server's probe, which comes and goes; the copies' paths."""
         copies = []
         for key in self.keys(bucket):
+            if key == ".lakehead-probe":
+                continue
             copy = into / key
             copy.parent.mkdir(parents=True, exist_ok=True)
             if not copy.exists():
