@@ -3,17 +3,23 @@
 #   <folder>/venv            Python with requirements.txt
 #   <folder>/node_modules    wrangler, the TypeScript SDK and a Node new enough for them
 #   <folder>/legacy          wranglers that create pipelines of the older product (wrangler-3, wrangler-4)
-# The browser, chromium-headless-shell, is the system's; where it is missing, apt-get installs it (as root, or with sudo).
+# The browser, chromium-headless-shell, and what makes faults (strace, faketime) are the system's; what is missing, apt-get installs
+# (as root, or with sudo).
 # The folder is named by a hash of the pinned versions, so a second run only prints it.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
-browser=chromium-headless-shell
-if ! command -v "$browser" >/dev/null; then
+# program -> its package
+declare -A needed=([chromium-headless-shell]=chromium-headless-shell [strace]=strace [faketime]=faketime)
+missing=()
+for program in "${!needed[@]}"; do
+  command -v "$program" >/dev/null || missing+=("${needed[$program]}")
+done
+if [ ${#missing[@]} != 0 ]; then
   as_root=()
   if [ "$(id -u)" != 0 ]; then as_root=(sudo --non-interactive); fi
   apt_get() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300 "$@" >&2; }
-  if ! { apt_get update && apt_get install --yes --no-install-recommends "$browser" && command -v "$browser" >/dev/null; }; then
-    echo "install.sh: the tests need $browser, and apt-get could not install it; install it by hand" >&2
+  if ! { apt_get update && apt_get install --yes --no-install-recommends "${missing[@]}"; }; then
+    echo "install.sh: the tests need ${missing[*]}, and apt-get could not install it; install it by hand" >&2
     exit 1
   fi
 fi

@@ -63,9 +63,11 @@ def wishes_of(options: argparse.Namespace) -> Wishes:
     if missing and not options.plan:
         raise SystemExit("torture: " + "; ".join(missing) + " (--without leaves faults out)")
     return Wishes(
-        seed=seed, steps=steps, last_life=last, calm_seconds=4 if options.quick else 20, producers=options.producers,
+        seed=seed, steps=steps, last_life=last, calm_seconds=3 if options.quick else 15, producers=options.producers,
         keyed=not options.no_keys, pause=options.pause, acks_min=options.acks, kills_min=kills,
         volume_bytes=VOLUME_BYTES if kinds & ON_VOLUME else None,
+        # A server that has not worked for long still grows.
+        memory_slack_bytes=(96 if options.quick else 24) << 20,
     )
 
 

@@ -16,6 +16,8 @@ EXIT_DISK_FAILED = 70
 # The errors a storm is made of, as shares of it.
 STORM = {"refuse_503": 0.81, "refuse_500": 0.135, "refuse_429": 0.055}
 BACK_AFTER_FULL_SECONDS = 5
+FULL_SECONDS_MAX = 20
+WEATHER_SECONDS = 20
 SYNC_ERROR_SECONDS = 20
 LIBFAKETIME = ("libfaketimeMT.so.1", "faketime/libfaketimeMT.so.1")
 
@@ -40,9 +42,16 @@ class Faults:
             if not self.server.process.running():
                 self.unexpected_end("before")
         if step.kind.startswith("s3_"):
+            self.wait_for_weather()
             self.world.proxy.weather({step.kind.removeprefix("s3_"): step.numbers["share"]}, step.numbers["seconds"])
         else:
             getattr(self, step.kind)(**step.numbers)
+
+    def wait_for_weather(self):
+        """The weather before has hit somebody, if anybody was there."""
+        until = time.monotonic() + WEATHER_SECONDS
+        while self.world.proxy.pending() and time.monotonic() < until:
+            time.sleep(0.05)
 
     def unexpected_end(self, when: str):
         self.findings.append(
@@ -149,14 +158,17 @@ class Faults:
         volume = self.world.volume
         volume.fill()
         refused, until = 0, time.monotonic() + seconds
-        while time.monotonic() < until:
-            refused += self.prober.probe(typed=False) in (429, 503, 507)
+        while time.monotonic() < until or not refused and time.monotonic() < until + FULL_SECONDS_MAX:
+            # Large ones: the log has space of its own, prepared ahead.
+            status = self.prober.probe(typed=False, pads=0 if refused else 12_000)
+            refused += status in (429, 503, 507)
             try:
                 if self.server.http.get(f"{self.server.url}/metrics").status_code != 200:
                     self.findings.append("/metrics does not answer 200 while the disk is full")
             except httpx.HTTPError as error:
                 self.findings.append(f"/metrics does not answer while the disk is full: {error!r}")
-            time.sleep(0.2)
+            if refused:
+                time.sleep(0.2)
         volume.free()
         freed = time.monotonic()
         if not self.server.process.running():
@@ -168,6 +180,8 @@ class Faults:
             time.sleep(0.1)
         self.seen["disk_full"] += 1
         self.seen["refused on a full disk"] += refused
+        if not refused:
+            self.findings.append("a full disk refused no record")
 
     def store_kill(self, seconds: float):
         store = self.world.store
@@ -177,6 +191,7 @@ class Faults:
         self.seen["store_kill"] += 1
 
     def storm(self, share: float, seconds: float):
+        self.wait_for_weather()
         self.world.proxy.weather({fault: share * part for fault, part in STORM.items()}, seconds)
         self.seen["storm"] += 1
 
@@ -184,6 +199,7 @@ class Faults:
 
     def heal(self):
         """All is well again; the server runs on as it does."""
+        self.wait_for_weather()
         self.world.proxy.clear()
         if self.world.volume:
             self.world.volume.free()

@@ -94,9 +94,9 @@ class Producer(threading.Thread):
             self.until_settled(request, headers, body)
         return len(body)
 
-    def probe(self, typed: bool) -> int:
+    def probe(self, typed: bool, pads: int = 0) -> int:
         """One record, at once and without a repeat; the status, 0 without an answer. For a producer that is not running."""
-        batch = Batch(self.oracle.run, self.number, self.next_number, 1, 0, typed)
+        batch = Batch(self.oracle.run, self.number, self.next_number, 1, pads, typed)
         self.next_number += 1
         if not self.connect():
             return 0

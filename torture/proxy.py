@@ -1,6 +1,6 @@
 """A fault proxy in front of an S3 store: HTTP/1.1 on a loopback port, requests passed on as they came, so that signatures hold.
 
-    weather: fault -> probability, until a moment      each request draws one fault, or none
+    weather: fault -> probability, until a moment      each request draws one fault, or none; the first of a weather draws one
 
 `refuse_*` answer without asking the store. `applied_*` ask the store and lose or falsify the answer. `stall` holds a request, before
 or after the store had it. `truncated` cuts an answer short. `slow` reads a body at 1 KB/s. What was held ends when the weather does.
@@ -34,6 +34,7 @@ class Proxy:
         self._dice = random.Random(f"proxy/{seed}")
         self._lock = threading.Lock()
         self._weather: tuple[dict[str, float], float, int] = ({}, 0.0, 0)
+        self._drawn = True
         handler = type("Handler", (_Handler,), {"proxy": self})
         self._server = _Server(("127.0.0.1", 0), handler)
         self.port = self._server.server_address[1]
@@ -41,9 +42,10 @@ class Proxy:
         self._thread.start()
 
     def weather(self, faults: dict[str, float], seconds: float):
-        """From now on, for so long; it replaces what was before."""
+        """From now on, for so long, and until it has hit somebody; it replaces what was before."""
         assert all(fault in FAULTS for fault in faults), faults
         with self._lock:
+            self._drawn = not faults
             self._weather = (faults, time.monotonic() + seconds, self._weather[2] + 1)
 
     def clear(self):
@@ -59,9 +61,10 @@ class Proxy:
         """The fault of one request."""
         with self._lock:
             faults, until, _ = self._weather
-            if time.monotonic() > until:
+            if time.monotonic() > until and self._drawn:
                 return None
-            at = self._dice.random()
+            at = self._dice.random() * (1 if self._drawn else sum(faults.values()))
+            self._drawn = True
             for fault, share in faults.items():
                 at -= share
                 if at < 0:
@@ -80,8 +83,9 @@ class Proxy:
     def stormy(self) -> bool:
         return time.monotonic() < self._weather[1]
 
-    def seen(self, fault: str) -> int:
-        return sum(self.counts.get(fault, {}).values())
+    def pending(self) -> bool:
+        """Whether the weather has hit nobody yet."""
+        return not self._drawn
 
     def note_upload(self, operation: str, target: str, answer: bytes):
         if operation == "create" and (found := re.search(rb"<UploadId>([^<]+)</UploadId>", answer)):
@@ -117,7 +121,8 @@ class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     proxy: Proxy
-    timeout = 300
+    # Idle connections end soon, so that the server's descriptors can be counted.
+    timeout = 8
 
     def log_message(self, *_):
         pass

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import time
+from collections import Counter
 from pathlib import Path
 
 import httpx
@@ -61,16 +62,16 @@ class Product(Server):
         with open(f"/proc/{self.process.pid}/status", encoding="ascii") as lines:
             return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmRSS"))
 
-    def descriptors(self) -> list[str]:
-        """What every open file descriptor of it is."""
-        folder = Path(f"/proc/{self.process.pid}/fd")
-        found = []
-        for entry in folder.iterdir():
+    def descriptors(self) -> Counter[str]:
+        """Its open file descriptors, by what they are: `socket`, or the name of a file."""
+        found: Counter[str] = Counter()
+        for entry in Path(f"/proc/{self.process.pid}/fd").iterdir():
             try:
-                found.append(os.readlink(entry))
+                target = os.readlink(entry)
             except OSError:
                 continue
-        return sorted(found)
+            found[target.rsplit("/", 1)[-1] if target.startswith("/") else target.split(":")[0]] += 1
+        return found
 
 
 class World:
