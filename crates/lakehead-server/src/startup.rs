@@ -272,6 +272,7 @@ fn open_log(
         segment_bytes: config.log.segment_bytes,
         quota_bytes: config.log.quota_bytes,
         retention: Duration::from_secs(config.log.retention_seconds),
+        keys_max: config.log.idempotency_keys_max,
         accept_loss: config.log.accept_loss,
         ..lakehead_log::Settings::new(config.data_dir.join("log"))
     };
