@@ -52,7 +52,7 @@ def wishes_of(options: argparse.Namespace) -> Wishes:
     seconds = options.minutes * 60
     kills = round(options.minutes * 6) if options.kills is None else options.kills
     if options.power:
-        steps, last, kills = plan.power(seed, options.cuts), [], options.cuts
+        steps, last, kills = plan.power(seed, options.cuts), [], 0
     else:
         steps = plan.mixed(seed, seconds * (1 - LAST_LIFE_SHARE), kills, without, options.quick)
         last = plan.last_life(seed, seconds * LAST_LIFE_SHARE, without)
@@ -91,12 +91,14 @@ def main(words: list[str] | None = None) -> int:
         return 1 if outcome.findings else 0
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        if run.world:
-            run.world.close(keep=options.keep is not None)
-        if options.keep:
-            shutil.copytree(folder, options.keep / f"seed-{wishes.seed}", symlinks=True, dirs_exist_ok=True,
-                            ignore=shutil.ignore_patterns("*.sock"))
-        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            if run.world:
+                run.world.close(keep=options.keep is not None)
+            if options.keep:
+                shutil.copytree(folder, options.keep / f"seed-{wishes.seed}", symlinks=True, dirs_exist_ok=True,
+                                ignore=shutil.ignore_patterns("*.sock"))
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ RECORD_BYTES = 260
 BYTES_PER_SECOND = 300_000
 # What a server may say that has kept nothing.
 REFUSALS = (429, 503)
+# A body that was under way while the server or the producer stood still; nothing of it is kept, either.
+TOO_SLOW = 408
 
 
 class Broken(Exception):
@@ -163,7 +165,7 @@ class Producer(threading.Thread):
             time.sleep(0.05)
 
     def answered(self, request, status: int, text: bytes, wait: str | None) -> bool:
-        """Takes note of an answer; whether it settles the request."""
+        """Takes note of an answer; whether it settles the request. 503 with code 10504 says that nobody knows."""
         if status == 200:
             try:
                 right = json.loads(text) == {"success": True, "result": {"committed": request.batch.count}}
@@ -174,13 +176,16 @@ class Producer(threading.Thread):
             self.oracle.settle(request, ACKED)
             return True
         self.oracle.count(f"answers {status}")
-        if status not in REFUSALS:
+        unknown = status == 503 and b"10504" in text
+        if status == TOO_SLOW:
+            pass
+        elif status not in REFUSALS:
             self.oracle.complain(f"request {request.number} of producer {self.number}: {status} {text[:300]!r}")
         elif wait is None:
             self.oracle.complain(f"request {request.number}: {status} without Retry-After")
         if request.key:
             return False
-        self.oracle.settle(request, REFUSED)
+        self.oracle.settle(request, UNKNOWN if unknown else REFUSED)
         time.sleep(0.05)
         return True
 

@@ -20,7 +20,7 @@ from torture.outlets import OUTLETS, REMOTE, ROLL_SECONDS
 from torture.plan import Step
 from torture.producers import Fleet, Producer
 from torture.scraper import Scraper
-from torture.world import World
+from torture.world import SEGMENTS, World
 
 SETTLE_SECONDS = 180
 # At rest the allocator keeps more or less of what was given back, so several rests are compared: the lowest in the end with the
@@ -28,6 +28,8 @@ SETTLE_SECONDS = 180
 RESTS = 3
 MEMORY_SHARE = 0.10
 DESCRIPTORS_SLACK = 3
+# Those of the quota, and one for each statement that reads.
+SEGMENTS_MAX = 24 + len(OUTLETS)
 # Longer than idle connections of either side last.
 REST_SECONDS = 10
 
@@ -271,6 +273,10 @@ class Run:
         if in_the_end > limit:
             self.outcome.find("leak", [f"resident MiB {mib[0]} at first, {mib[1]} in the end"])
         first, last = before.descriptors[-1], after.descriptors[-1]
-        self.outcome.figures["descriptors"] = f"{first.total()} at first, {last.total()} in the end"
+        # How many segments there are is up to the log's quota; readers hold one each.
+        segments = [count.pop(SEGMENTS, 0) for count in (first, last)]
+        self.outcome.figures["descriptors"] = f"{first.total()} at first, {last.total()} in the end; of segments {segments[0]} and {segments[1]}"
+        if segments[1] > SEGMENTS_MAX:
+            self.outcome.find("leak", [f"{segments[1]} descriptors of segments"])
         if last.total() > first.total() + DESCRIPTORS_SLACK:
             self.outcome.find("leak", [f"descriptors {first.total()} at first, {last.total()} in the end; more {dict(last - first)}"])
