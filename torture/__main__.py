@@ -63,7 +63,8 @@ def wishes_of(options: argparse.Namespace) -> Wishes:
     if missing and not options.plan:
         raise SystemExit("torture: " + "; ".join(missing) + " (--without leaves faults out)")
     return Wishes(
-        seed=seed, steps=steps, last_life=last, calm_seconds=3 if options.quick else 15, producers=options.producers,
+        seed=seed, steps=steps, last_life=last, calm_seconds=5 if options.quick else 15,
+        rests=1 if options.quick else 3, producers=options.producers,
         keyed=not options.no_keys, pause=options.pause, acks_min=options.acks, kills_min=kills,
         volume_bytes=VOLUME_BYTES if kinds & ON_VOLUME else None,
         # A server that has not worked for long still grows.
@@ -87,6 +88,7 @@ def main(words: list[str] | None = None) -> int:
     run = Run(wishes, folder, lambda text: print(f"[{time.monotonic() - began:6.0f}] {text}", flush=True))
     try:
         outcome = run.go()
+        (folder / "summary.txt").write_text(summary(outcome))
         print(summary(outcome), flush=True)
         return 1 if outcome.findings else 0
     finally:

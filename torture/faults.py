@@ -27,6 +27,7 @@ class Faults:
 
     def __init__(self, world: World, prober: Producer):
         self.world, self.prober = world, prober
+        self._visible: dict[str, tuple[int, int]] = {}
         self.seen: Counter[str] = Counter()
         self.findings: list[str] = []
 
@@ -63,12 +64,21 @@ class Faults:
 
     def kill(self, again: list[float]):
         self.server.kill()
+        self.check_visible_files()
         for delay in again:
             self.server.spawn()
             time.sleep(delay)
             self.server.kill()
         self.seen["kill"] += 1
         self.server.start()
+
+    def check_visible_files(self):
+        """While nobody writes: a file, once visible, stays as it is."""
+        now = self.world.visible_files()
+        for name, state in self._visible.items():
+            if now.get(name) != state:
+                self.findings.append(f"visible file {name} was {state}, and is {now.get(name)} (bytes, nanoseconds)")
+        self._visible = now
 
     def power_cut(self, again: list[float]):
         """The disk loses its power, and with it what was not synced; then the machine comes back."""

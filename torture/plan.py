@@ -53,7 +53,9 @@ class Planner:
             if kind == "power_cut":
                 takes += 0.5
         elif kind == "pause":
-            numbers = {"seconds": self.some(0.2, 6)}
+            # Now and then longer than producers wait for an answer: what they sent is done when it goes on.
+            long = not quick and self.dice.random() < 0.1
+            numbers = {"seconds": self.some(22, 45) if long else self.some(0.2, 6)}
         elif kind == "kill_stopping":
             numbers = {"delay": self.some(0, 0.8)}
         elif kind == "store_kill":

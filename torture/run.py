@@ -3,11 +3,12 @@
     calm ─► baseline ─► faults of the plan ─► last life: faults without restarts ─► heal ─► fresh record ─► calm ─► measure ─► judge
 """
 
+import json
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from lakehead import BINARY
@@ -23,9 +24,6 @@ from torture.scraper import Scraper
 from torture.world import SEGMENTS, World
 
 SETTLE_SECONDS = 180
-# At rest the allocator keeps more or less of what was given back, so several rests are compared: the lowest in the end with the
-# highest of the beginning.
-RESTS = 3
 MEMORY_SHARE = 0.10
 DESCRIPTORS_SLACK = 3
 # Those of the quota, and one for each statement that reads.
@@ -42,6 +40,9 @@ class Wishes:
     steps: list[Step]
     last_life: list[Step]
     calm_seconds: float
+    # At rest the allocator keeps more or less of what was given back, so several rests are compared: the lowest in the end with
+    # the highest of the beginning.
+    rests: int
     producers: int
     keyed: bool
     pause: float
@@ -140,12 +141,12 @@ class Run:
     def calm(self) -> Measure:
         """Load without faults, then rest, and again; what the server holds then."""
         measure = Measure([], [])
-        for rest in range(RESTS):
+        for rest in range(self.wishes.rests):
             self.fleet.start()
             time.sleep(self.wishes.calm_seconds)
             self.fleet.stop()
             self.world.wait_settled(SETTLE_SECONDS)
-            if rest == RESTS - 1:
+            if rest == self.wishes.rests - 1:
                 time.sleep(REST_SECONDS)
             measure.resident_bytes.append(self.world.server.resident_bytes())
             measure.descriptors.append(self.world.server.descriptors())
@@ -262,6 +263,14 @@ class Run:
         if self.scraper.scrapes < seconds / 10:
             vacuous.append(f"{self.scraper.scrapes} scrapes in {seconds:.0f} s")
         outcome.find("vacuous", vacuous)
+        self.write_down()
+
+    def write_down(self):
+        """Every request, for whoever keeps the folder and looks for one."""
+        with (self.folder / "requests.ndjson").open("w") as file:
+            for r in self.oracle.requests:
+                line = {"request": r.number, **asdict(r.batch), "key": r.key, "outcome": r.outcome, "began": r.began, "at": r.at, "tries": r.tries}
+                file.write(json.dumps(line) + "\n")
 
     def compare_measures(self):
         """Memory and file descriptors are back at where they began."""

@@ -80,14 +80,13 @@ class Product(Server):
 class World:
     """Made once a run; `close` leaves nothing behind."""
 
-    def __init__(self, folder: Path, seed: int, volume_bytes: int | None, remote: bool = True):
+    def __init__(self, folder: Path, seed: int, volume_bytes: int | None):
         self.folder = folder
         self.volume: Volume | None = None
         self.store: Store | None = None
         self.proxy: Proxy | None = None
         self.server: Product | None = None
         self.version = 0
-        self.remote = remote
         try:
             self._build(seed, volume_bytes)
         except BaseException:
@@ -171,6 +170,16 @@ class World:
         for outlet in OUTLETS:
             root = (self.server.bucket(LOCAL) if outlet.bucket == LOCAL else copies) / outlet.sink
             found[outlet.sink] = sorted(path for path in root.rglob("*") if path.is_file())
+        return found
+
+    def visible_files(self) -> dict[str, tuple[int, int]]:
+        """Size and time of every file of the local bucket and of the dead letters."""
+        found = {}
+        for root in (self.server.bucket(LOCAL), self.server.data_dir / "dead_letters"):
+            for path in root.rglob("*"):
+                if path.is_file() and path.suffix != ".staging":
+                    stat = path.stat()
+                    found[str(path.relative_to(self.server.data_dir))] = (stat.st_size, stat.st_mtime_ns)
         return found
 
     def letters(self, pipeline: str, statement: int) -> Path:
