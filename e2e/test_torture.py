@@ -16,7 +16,7 @@ SEED = os.environ.get("SEED", "20261122")
 
 def test_a_short_run_of_the_torture_harness_finds_nothing():
     run = subprocess.run(
-        [sys.executable, "-m", "torture", "--seed", SEED, "--minutes", "0.6", "--kills", "10", "--acks", "600", "--quick",
+        [sys.executable, "-m", "torture", "--seed", SEED, "--minutes", "0.4", "--kills", "10", "--acks", "600", "--quick",
          "--without", "disk_full,sync_error,clock,s3_stall,s3_slow"],
         cwd=ROOT, env={**os.environ, "LAKEHEAD_BIN": str(BINARY)}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         timeout=400, check=False,

@@ -81,7 +81,8 @@ def main(words: list[str] | None = None) -> int:
         return 0
     if not BINARY.exists():
         raise SystemExit(f"torture: {BINARY} does not exist: build it, or name it in LAKEHEAD_BIN")
-    # A polite request to end cleans up like Ctrl-C.
+    # A polite request to end cleans up like Ctrl-C, which a shell in the background would have us ignore.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(KeyboardInterrupt()))
     began = time.monotonic()
     folder = Path(tempfile.mkdtemp(prefix="lakehead-torture-"))

@@ -13,6 +13,8 @@ from torture.producers import Producer
 from torture.world import World
 
 EXIT_DISK_FAILED = 70
+# Before the server is ready: it has not begun.
+EXIT_NO_START = 74
 # The errors a storm is made of, as shares of it.
 STORM = {"refuse_503": 0.81, "refuse_500": 0.135, "refuse_429": 0.055}
 BACK_AFTER_FULL_SECONDS = 5
@@ -117,19 +119,27 @@ class Faults:
     def sync_error(self, nth: int):
         """A life in which the nth sync of a thread fails: the process ends with its own exit status, and soon."""
         self.server.kill()
+        said = self.server.output.stat().st_size
         self.server.spawn([
             # -D: the tracer is nobody's parent, so the server stays the child that is waited for.
             "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fdatasync,fsync",
             "-e", f"inject=fdatasync,fsync:error=EIO:when={nth}", "-o", "/dev/null",
         ])
         status = self.server.exit_status(SYNC_ERROR_SECONDS)
-        if status is None:
+        words = self.server.output.read_bytes()[said:]
+        if status == EXIT_NO_START and b"ready address" not in words:
+            self.seen["sync_error"] += 1
+            self.seen["sync_error at a start"] += 1
+        elif status is None:
             # Some threads sync too seldom to reach their nth.
             self.server.kill()
             self.seen["sync_error not reached"] += 1
         elif status != EXIT_DISK_FAILED:
             self.findings.append(f"a failed sync ended the server with {status}, not {EXIT_DISK_FAILED}:\n{self.server.process.tail(20)}")
         else:
+            # It has said which file, and what the system said.
+            if b"fsync_failed" not in words:
+                self.findings.append(f"a failed sync ended the server without a line that says so:\n{self.server.process.tail(20)}")
             self.seen["sync_error"] += 1
         self.server.start()
 
