@@ -28,6 +28,8 @@ mod identity;
 mod private_file;
 pub mod records;
 mod resources;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sqlite;
 mod tokens;
 mod vault;
