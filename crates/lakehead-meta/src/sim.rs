@@ -72,11 +72,7 @@ impl SimRecords {
     /// # Errors
     /// `Corrupt`, `Storage`.
     pub fn open(&self, random: Arc<dyn Random>) -> Result<Store, Error> {
-        {
-            let mut state = self.state.lock();
-            state.poisoned = false;
-            state.fail_at = None;
-        }
+        self.state.lock().poisoned = false;
         let vault = Vault::open(Path::new("/meta"), &self.key_disk, Arc::clone(&random), true)?;
         let tokens = Tokens::open(self, &vault, random)?;
         Store::over(Arc::new(self.clone()), vault, tokens)
@@ -86,7 +82,7 @@ impl SimRecords {
     pub fn fork(&self) -> SimRecords {
         let state = self.state.lock().clone();
         SimRecords {
-            state: Arc::new(Mutex::new(State { is_off: None, ..state })),
+            state: Arc::new(Mutex::new(State { is_off: None, fail_at: None, ..state })),
             key_disk: self.key_disk.clone(),
         }
     }
@@ -107,11 +103,12 @@ impl SimRecords {
         self.state.lock().fail_at = Some((write, done));
     }
 
-    /// Goes back to before the last commit, as no store may.
+    /// Goes back to before the last commit and its intent, as no store may.
     pub fn forget_last_commit(&self) {
         let mut state = self.state.lock();
         if let Some(before) = state.before_commit.take() {
             state.now = before;
+            let _ = state.now.drop_intents();
         }
     }
 

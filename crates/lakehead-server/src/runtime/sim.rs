@@ -9,8 +9,10 @@
 
 mod check;
 mod clock;
+mod clocks;
 mod crash;
 mod disk;
+mod faults;
 mod machine;
 mod records;
 mod script;

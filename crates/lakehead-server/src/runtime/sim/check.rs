@@ -86,15 +86,19 @@ impl Image {
 
     /// At any moment: what is visible is whole, and no record is there twice.
     pub(super) fn check_whole(&self) {
-        for (statement, rows) in self.rows().into_iter().enumerate() {
-            let mut seen = BTreeMap::new();
-            for (row, path) in rows {
-                if let Some(first) = seen.insert(row["id"].as_u64(), path) {
-                    panic!("statement {statement}: record {} is in {first} and in {path}", row["id"]);
-                }
+        check_once(&self.rows());
+        self.letters();
+    }
+}
+
+fn check_once(rows: &[Vec<(Value, &str)>; 3]) {
+    for (statement, rows) in rows.iter().enumerate() {
+        let mut seen = BTreeMap::new();
+        for (row, path) in rows {
+            if let Some(first) = seen.insert(row["id"].as_u64(), path) {
+                panic!("statement {statement}: record {} is in {first} and in {path}", row["id"]);
             }
         }
-        self.letters();
     }
 }
 
@@ -140,8 +144,8 @@ impl Counts {
 pub(super) fn check_at_rest(world: &World, machine: &Machine) -> Image {
     let store = &machine.shared.store;
     let image = Image::of(&world.disk);
-    image.check_whole();
     let (mut rows, letters) = (image.rows(), image.letters());
+    check_once(&rows);
     let flows = store.flows(PIPELINE).unwrap();
     let mut all = Counts::default();
     for statement in 0..SINKS.len() {

@@ -34,22 +34,59 @@ pub(super) enum Lie {
     FolderSyncs(&'static str),
 }
 
+/// Calls of all processes that can fail, but for syncs, and the one that does.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    calls: AtomicU64,
+    next: Mutex<Option<(u64, Fault)>>,
+    /// The call that failed.
+    failed: Mutex<Option<String>>,
+}
+
+impl Faults {
+    /// Lets one call fail: the first from this number on that can fail so, counted as [`Faults::calls`] does.
+    pub(super) fn fail_at(&self, call: u64, fault: Fault) {
+        *self.next.lock() = Some((call, fault));
+    }
+
+    pub(super) fn calls(&self) -> u64 {
+        self.calls.load(Ordering::SeqCst)
+    }
+
+    /// What failed, if something has.
+    pub(super) fn failed(&self) -> Option<String> {
+        self.failed.lock().clone()
+    }
+
+    fn call(&self, what: &str, path: &str, writes: bool) -> io::Result<()> {
+        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
+        let mut next = self.next.lock();
+        match *next {
+            Some((at, fault)) if call >= at && (writes || fault == Fault::Broken) => {
+                *next = None;
+                *self.failed.lock() = Some(format!("{what} {path}"));
+                Err(match fault {
+                    Fault::Broken => io::Error::from_raw_os_error(5),
+                    Fault::Full => io::ErrorKind::StorageFull.into(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
 #[derive(Debug, Clone)]
 pub(super) struct ProcessDisk {
     disk: SimDisk,
     process: Arc<Process>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Process {
     /// Every call fails from now on.
     is_over: AtomicBool,
-    /// Calls that can fail, but for syncs.
-    calls: AtomicU64,
-    fault: Mutex<Option<(u64, Fault)>>,
-    /// The call that failed.
-    failed: Mutex<Option<String>>,
-    lie: Mutex<Lie>,
+    faults: Arc<Faults>,
+    lie: Lie,
     appending: Mutex<bool>,
     appended: Condvar,
 }
@@ -62,8 +99,15 @@ struct ProcessFile {
 }
 
 impl ProcessDisk {
-    pub(super) fn new(disk: SimDisk, lie: Lie) -> Self {
-        ProcessDisk { disk, process: Arc::new(Process { lie: Mutex::new(lie), ..Process::default() }) }
+    pub(super) fn new(disk: SimDisk, faults: Arc<Faults>, lie: Lie) -> Self {
+        let process = Process {
+            is_over: AtomicBool::new(false),
+            faults,
+            lie,
+            appending: Mutex::new(false),
+            appended: Condvar::new(),
+        };
+        ProcessDisk { disk, process: Arc::new(process) }
     }
 
     /// The process ends: what it did is with the disk, and it does nothing more.
@@ -74,20 +118,6 @@ impl ProcessDisk {
     /// The power is off, or the process has ended.
     pub(super) fn is_over(&self) -> bool {
         self.process.is_over.load(Ordering::SeqCst) || self.disk.crashed()
-    }
-
-    /// Lets one call fail: the first from this number on that can fail so, counted as [`ProcessDisk::calls`] does.
-    pub(super) fn fail_at(&self, call: u64, fault: Fault) {
-        *self.process.fault.lock() = Some((call, fault));
-    }
-
-    pub(super) fn calls(&self) -> u64 {
-        self.process.calls.load(Ordering::SeqCst)
-    }
-
-    /// What failed, if something has.
-    pub(super) fn failed(&self) -> Option<String> {
-        self.process.failed.lock().clone()
     }
 
     /// Keeps the log's keeper away from the disk while `append` runs.
@@ -123,19 +153,7 @@ impl Process {
 
     fn call(&self, what: &str, path: &str, writes: bool) -> io::Result<()> {
         self.enter()?;
-        let call = self.calls.fetch_add(1, Ordering::SeqCst) + 1;
-        let mut fault = self.fault.lock();
-        match *fault {
-            Some((at, kind)) if call >= at && (writes || kind == Fault::Broken) => {
-                *fault = None;
-                *self.failed.lock() = Some(format!("call {call}: {what} {path}"));
-                Err(match kind {
-                    Fault::Broken => io::Error::from_raw_os_error(5),
-                    Fault::Full => io::ErrorKind::StorageFull.into(),
-                })
-            }
-            _ => Ok(()),
-        }
+        self.faults.call(what, path, writes)
     }
 }
 
@@ -186,7 +204,7 @@ impl Disk for ProcessDisk {
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
         self.process.enter()?;
-        match *self.process.lie.lock() {
+        match self.process.lie {
             Lie::FolderSyncs(word) if text(dir).contains(word) => Ok(()),
             _ => self.disk.sync_dir(dir),
         }
@@ -216,7 +234,7 @@ impl File for ProcessFile {
 
     fn sync_data(&self) -> io::Result<()> {
         self.process.enter()?;
-        match *self.process.lie.lock() {
+        match self.process.lie {
             Lie::FileSyncs(word) if self.path.contains(word) => Ok(()),
             _ => self.file.sync_data(),
         }

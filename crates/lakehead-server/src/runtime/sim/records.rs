@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use lakehead_log::{Append, Records};
 use lakehead_model::resource::{
-    FileNaming, FilesConfig, Http, JsonCompression, JsonFormat, NamingStrategy, ParquetFormat, Pipeline,
-    RollingPolicy, Sink, SinkConfig, SinkFormat, Stream, Table, TableRef, WorkerBinding,
+    FileNaming, FilesConfig, Http, JsonCompression, JsonFormat, NamingStrategy, ParquetCompression,
+    ParquetFormat, Pipeline, RollingPolicy, Sink, SinkConfig, SinkFormat, Stream, Table, TableRef,
+    WorkerBinding,
 };
 use lakehead_model::{Partition, PipelineId, Schema, SinkId, StreamId, Timestamp};
 use serde_json::{Value, json};
@@ -44,6 +45,17 @@ pub(super) fn mix(seed: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
+}
+
+/// Numbers drawn from a seed.
+pub(super) struct Draw(pub(super) u64);
+
+impl Draw {
+    /// From 0 up to, and without, `end`.
+    pub(super) fn below(&mut self, end: u64) -> u64 {
+        self.0 = mix(self.0);
+        self.0 % end
+    }
 }
 
 fn pad(id: u64) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::machine::{Machine, World};
-use super::records::{PIPELINE, mix};
+use super::records::{Draw, PIPELINE};
 use crate::runtime::feed::{Feed, FeedTask, Turn};
 use crate::runtime::flow::{FlowError, Order};
 use crate::runtime::plan::Plan;
@@ -41,20 +41,16 @@ pub(super) type Script = VecDeque<Step>;
 
 /// A script of about `length` steps.
 pub(super) fn draw(seed: u64, length: usize) -> Script {
-    let mut drawn = mix(seed ^ 0x5C21);
-    let mut next = |of: u64| {
-        drawn = mix(drawn);
-        drawn % of
-    };
+    let mut draw = Draw(seed ^ 0x5C21);
     let mut script = Script::new();
     while script.len() < length {
-        let step = match next(40) {
+        let step = match draw.below(40) {
             0..=13 => {
-                let most = 1 + next(60);
-                Step::Append { stream: next(2) as usize, count: 1 + next(most) }
+                let most = 1 + draw.below(60);
+                Step::Append { stream: draw.below(2) as usize, count: 1 + draw.below(most) }
             }
             14..=27 => Step::Turn,
-            28..=32 => Step::Advance(Duration::from_secs(1 + next(70))),
+            28..=32 => Step::Advance(Duration::from_secs(1 + draw.below(70))),
             33..=35 => Step::Settle,
             36..=37 => Step::Edit,
             _ => Step::Restart,
@@ -117,7 +113,7 @@ pub(super) fn go_through(world: &mut World, machine: &Machine, script: &mut Scri
             Err(_) if machine.is_over() => return End::Died,
             Err(error) => {
                 failures += 1;
-                assert!(machine.disk.failed().is_some(), "a flow failed without cause: {}", error.reason);
+                assert!(world.faults.failed().is_some(), "a flow failed without cause: {}", error.reason);
                 assert!(failures <= FAILURES_MAX, "does not recover: {}", error.reason);
             }
         }
