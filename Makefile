@@ -1,4 +1,5 @@
-# run: a server with demo data; test: everything that must hold; bench: how fast; check: what needs no build of the product.
+# run: a server with demo data; test: everything that must hold; bench: how fast; check: what needs no build of the product;
+# torture: faults from a seeded plan, about ten minutes; torture-bugs: that the torture finds bugs planted on purpose.
 
 CARGO_TARGET_DIR ?= $(HOME)/.cache/lakehead/target
 export CARGO_TARGET_DIR
@@ -13,7 +14,7 @@ LISTEN ?= 127.0.0.1:7070
 # Arguments for the programs: make e2e ARGS="-k kill9 -s", make bench ARGS="--cases ack-w1".
 ARGS ?=
 
-.PHONY: run test bench check build unit e2e format lint tidy nextest
+.PHONY: run test bench torture torture-bugs check build unit e2e format lint tidy nextest
 
 run: build
 	$(RELEASE)/lakehead dev --data-dir $(DATA_DIR) --listen $(LISTEN)
@@ -31,7 +32,14 @@ unit: nextest
 
 e2e: build
 	folder=$$(e2e/install.sh) && \
-	LAKEHEAD_BIN=$(RELEASE)/lakehead $$folder/venv/bin/python -m pytest -c e2e/pytest.ini e2e $(ARGS)
+	LAKEHEAD_BIN=$(RELEASE)/lakehead $$folder/venv/bin/python -m pytest -c e2e/pytest.ini e2e torture $(ARGS)
+
+# make torture ARGS="--seed 7 --minutes 60 --kills 300", make torture ARGS="--power"
+torture: build
+	folder=$$(e2e/install.sh) && LAKEHEAD_BIN=$(RELEASE)/lakehead $$folder/venv/bin/python -m torture $(ARGS)
+
+torture-bugs:
+	folder=$$(e2e/install.sh) && $$folder/venv/bin/python -m torture.bugs $(ARGS)
 
 bench: build
 	@for crate in lakehead-decode lakehead-log; do \

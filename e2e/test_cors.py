@@ -87,15 +87,15 @@ def cross_origin(answer: Answer) -> dict[str, str]:
 def let_in(answer: Answer, named: str | None):
     """The answer tells the page's browser that pages of the origin it names (none: no page) may read it."""
     assert answer.header("vary") == "Origin", answer
-    expected = {} if named is None else {"allow-origin": named, "expose-headers": "Retry-After"}
+    expected = {} if named is None else {"allow-origin": named, "expose-headers": "Retry-After, Idempotent-Replayed"}
     assert cross_origin(answer) == expected, answer
 
 
 def preflight_lets_in(answer: Answer, named: str):
     assert (answer.status, answer.body, answer.header("vary")) == (204, b"", "Origin"), answer
     assert cross_origin(answer) == {
-        "allow-origin": named, "expose-headers": "Retry-After", "allow-methods": "POST",
-        "allow-headers": "authorization, content-encoding, content-type", "max-age": "86400",
+        "allow-origin": named, "expose-headers": "Retry-After, Idempotent-Replayed", "allow-methods": "POST",
+        "allow-headers": "authorization, content-encoding, content-type, idempotency-key", "max-age": "86400",
     }
 
 

@@ -17,7 +17,7 @@ use crate::error::Place;
 /// Longest answer that is read: some ten times a page of the longest resources.
 const ANSWER_BYTES_MAX: usize = 16 << 20;
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Of one call, from its start to the last byte of the answer.
+/// Of most calls, from their start to the last byte of the answer.
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// What lists are asked for.
 const PER_PAGE: usize = 100;
@@ -107,8 +107,7 @@ impl Api {
             .default_headers(HeaderMap::from_iter([(AUTHORIZATION, bearer)]))
             .user_agent(concat!("lakehead/", env!("CARGO_PKG_VERSION")))
             .redirect(redirect::Policy::none())
-            .connect_timeout(CONNECT_TIMEOUT)
-            .timeout(CALL_TIMEOUT);
+            .connect_timeout(CONNECT_TIMEOUT);
         if is_loopback(&account_url) {
             // No proxy reaches this machine's own addresses.
             client = client.no_proxy();
@@ -118,7 +117,12 @@ impl Api {
     }
 
     pub(crate) async fn get(&self, path: &[&str], query: &[(&str, &str)]) -> Result<Value, Failure> {
-        self.value(&self.call(Method::GET, path, query, None).await?)
+        self.value(&self.call(Method::GET, path, query, None, CALL_TIMEOUT).await?)
+    }
+
+    /// The text of the result of a call that may take long, byte for byte.
+    pub(crate) async fn get_text_within(&self, path: &[&str], timeout: Duration) -> Result<String, Failure> {
+        self.call(Method::GET, path, &[], None, timeout).await
     }
 
     pub(crate) async fn post(&self, path: &[&str], body: &Value) -> Result<Value, Failure> {
@@ -127,11 +131,11 @@ impl Api {
 
     /// The text of the result of a JSON text, byte for byte.
     pub(crate) async fn post_text(&self, path: &[&str], body: String) -> Result<String, Failure> {
-        self.call(Method::POST, path, &[], Some(body)).await
+        self.call(Method::POST, path, &[], Some(body), CALL_TIMEOUT).await
     }
 
     pub(crate) async fn delete(&self, path: &[&str]) -> Result<Value, Failure> {
-        self.value(&self.call(Method::DELETE, path, &[], None).await?)
+        self.value(&self.call(Method::DELETE, path, &[], None, CALL_TIMEOUT).await?)
     }
 
     fn value(&self, result: &str) -> Result<Value, Failure> {
@@ -160,6 +164,7 @@ impl Api {
         path: &[&str],
         query: &[(&str, &str)],
         body: Option<String>,
+        timeout: Duration,
     ) -> Result<String, Failure> {
         let mut url = self.account_url.clone();
         if let Ok(mut segments) = url.path_segments_mut() {
@@ -168,13 +173,13 @@ impl Api {
         if !query.is_empty() {
             url.query_pairs_mut().extend_pairs(query);
         }
-        let mut request = self.client.request(method, url);
+        let mut request = self.client.request(method, url).timeout(timeout);
         if let Some(body) = body {
             request = request.header(CONTENT_TYPE, "application/json").body(body);
         }
-        let response = request.send().await.map_err(|e| self.unanswered(&e))?;
+        let response = request.send().await.map_err(|e| self.unanswered(&e, timeout))?;
         let (status, retry_after) = (response.status(), response.headers().get(RETRY_AFTER).cloned());
-        let body = self.read(response).await?;
+        let body = self.read(response, timeout).await?;
         let Ok(envelope) = serde_json::from_slice::<Envelope<'_>>(&body) else {
             return Err(refusal(status, self.not_this_api(status)));
         };
@@ -192,9 +197,9 @@ impl Api {
         Err(refusal(status, Error::new(text).at(place)))
     }
 
-    async fn read(&self, mut response: Response) -> Result<Vec<u8>, Failure> {
+    async fn read(&self, mut response: Response, timeout: Duration) -> Result<Vec<u8>, Failure> {
         let mut body = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|e| self.unanswered(&e))? {
+        while let Some(chunk) = response.chunk().await.map_err(|e| self.unanswered(&e, timeout))? {
             if body.len() + chunk.len() > ANSWER_BYTES_MAX {
                 let text = format!(
                     "the answer of {} is longer than {ANSWER_BYTES_MAX} bytes",
@@ -207,7 +212,7 @@ impl Api {
         Ok(body)
     }
 
-    fn unanswered(&self, error: &reqwest::Error) -> Failure {
+    fn unanswered(&self, error: &reqwest::Error, timeout: Duration) -> Failure {
         let base_url = &self.endpoint.base_url;
         if error.is_connect() {
             let text = format!(
@@ -217,7 +222,7 @@ impl Api {
             return Failure::Refused(Error::new(text));
         }
         let text = if error.is_timeout() {
-            format!("the server at {base_url} did not answer within {} seconds", CALL_TIMEOUT.as_secs())
+            format!("the server at {base_url} did not answer within {} seconds", timeout.as_secs())
         } else {
             format!("the server at {base_url} did not answer to the end ({})", deepest(error))
         };

@@ -123,14 +123,14 @@ pub(crate) async fn execute(command: SqlCommand, api: &Api, width: Option<usize>
                 true => format!("{made}\n"),
                 false => shown::preview(&made, width.unwrap_or(WIDTH_DEFAULT).max(WIDTH_MIN))?,
             };
-            Ok(Said { out, note: String::new() })
+            Ok(Said { out, ..Said::default() })
         }
         SqlCommand::Validate { text, json } => {
             let sql = text.read()?;
             let checked = api.post(&["pipelines", "v1", "validate_sql"], &json!({ "sql": sql })).await;
             let checked: Value = checked.map_err(|failure| blamed::with_line(failure.into(), &sql))?;
             let out = if json { format!("{checked:#}\n") } else { graph::indented(&checked["graph"]) };
-            Ok(Said { out, note: String::new() })
+            Ok(Said { out, ..Said::default() })
         }
     }
 }

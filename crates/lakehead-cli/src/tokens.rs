@@ -122,7 +122,7 @@ async fn create(new: Create, api: &Api, clock: &dyn Clock) -> Result<Said, Error
         ));
     };
     let out = if new.json { pretty(&answer) } else { format!("{value}\n") };
-    Ok(Said { out, note: crate::error::printable(&made.description()) })
+    Ok(Said { out, note: crate::error::printable(&made.description()), ..Said::default() })
 }
 
 async fn list(api: &Api, json: bool) -> Result<Said, Error> {

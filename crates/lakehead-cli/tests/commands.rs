@@ -1,5 +1,6 @@
 //! The commands against a server that answers what a test says and keeps what it was asked.
 
+mod audit;
 mod fake;
 mod sql;
 

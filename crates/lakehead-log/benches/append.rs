@@ -103,6 +103,7 @@ fn append(case: &Case, stream: u128) -> Append {
         partition: Partition::first(StreamId(stream)),
         body: Bytes::from(vec![b'x'; case.body_bytes]),
         records,
+        key: None,
     }
 }
 

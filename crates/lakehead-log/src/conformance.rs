@@ -5,7 +5,7 @@
 use bytes::Bytes;
 use lakehead_model::{Partition, Position, StreamId};
 
-use crate::{Append, AppendError, ErrorKind, Log, Records};
+use crate::{Append, AppendError, AppendKey, ErrorKind, Log, Records};
 
 type Open<'a> = &'a dyn Fn() -> Box<dyn Log>;
 type Check = fn(Open<'_>);
@@ -18,6 +18,7 @@ pub const CHECKS: &[(&str, Check)] = &[
     ("reads are bounded and give at least one frame", reads_are_bounded_and_give_at_least_one_frame),
     ("the tail is followed", the_tail_is_followed),
     ("records and positions survive closing and opening", records_and_positions_survive_closing_and_opening),
+    ("an append that comes again is stored once", an_append_that_comes_again_is_stored_once),
     ("a closed log refuses appends", a_closed_log_refuses_appends),
     ("ranges that do not fit are refused", ranges_that_do_not_fit_are_refused),
     ("what is not committed is not trimmed", what_is_not_committed_is_not_trimmed),
@@ -32,11 +33,11 @@ fn partition(n: u128) -> Partition {
 fn append(n: u128, seed: u8, count: u32) -> Append {
     let body: Vec<u8> = (0..count).flat_map(|i| [seed, i as u8, b'x', b',']).collect();
     let records: Records = (0..count).map(|i| (4 * i, 4 * i + 3)).collect();
-    Append { partition: partition(n), body: Bytes::from(body), records }
+    Append { partition: partition(n), body: Bytes::from(body), records, key: None }
 }
 
 fn store(log: &dyn Log, append: Append) -> Result<(u64, u64), AppendError> {
-    let range = log.submit(append)?.blocking_recv().expect("a log answers every append")?;
+    let range = log.submit(append)?.blocking_recv().expect("a log answers every append")?.positions;
     Ok((range.start.0, range.end.0))
 }
 
@@ -74,7 +75,7 @@ fn partitions_count_for_themselves(open: Open<'_>) {
     let log = open();
     let waiting: Vec<_> = (0..30).map(|i| log.submit(append(i % 3, i as u8, 2)).expect("queued")).collect();
     for (i, answer) in waiting.into_iter().enumerate() {
-        let range = answer.blocking_recv().expect("answered").expect("stored");
+        let range = answer.blocking_recv().expect("answered").expect("stored").positions;
         let first = 2 * (i as u64 / 3);
         assert_eq!((range.start.0, range.end.0), (first, first + 2), "append {i}");
     }
@@ -124,6 +125,34 @@ fn records_and_positions_survive_closing_and_opening(open: Open<'_>) {
     }
 }
 
+fn an_append_that_comes_again_is_stored_once(open: Open<'_>) {
+    let keyed = |n, key, seed| Append { key: Some(AppendKey(key)), ..append(n, seed, 3) };
+    let submit = |log: &dyn Log, append| match log.submit(append) {
+        Ok(answer) => answer.blocking_recv().expect("answered"),
+        Err(error) => Err(error),
+    };
+    let log = open();
+    // Two at once: one is stored, both are told where.
+    let waiting: Vec<_> = (0..2).map(|_| log.submit(keyed(1, 7, 1)).expect("queued")).collect();
+    let mut repeats = Vec::new();
+    for answer in waiting {
+        let appended = answer.blocking_recv().expect("answered").expect("stored");
+        assert_eq!(appended.positions, Position(0)..Position(3));
+        repeats.push(appended.is_repeat);
+    }
+    repeats.sort_unstable();
+    assert_eq!(repeats, [false, true]);
+    assert_eq!(submit(&*log, keyed(1, 7, 2)), Err(AppendError::KeyTaken), "other records");
+    let other = submit(&*log, keyed(2, 7, 1)).expect("stored");
+    assert!(!other.is_repeat, "another partition");
+    log.close();
+    drop(log);
+    let log = open();
+    let again = submit(&*log, keyed(1, 7, 1)).expect("known");
+    assert_eq!((again.positions, again.is_repeat), (Position(0)..Position(3), true));
+    assert_eq!(log.tail(partition(1)), Position(3));
+}
+
 fn a_closed_log_refuses_appends(open: Open<'_>) {
     let log = open();
     store(&*log, append(1, 1, 1)).expect("stored");
@@ -137,7 +166,7 @@ fn ranges_that_do_not_fit_are_refused(open: Open<'_>) {
     let log = open();
     for ranges in [vec![], vec![(0, 5)], vec![(2, 1)], vec![(0, 2), (1, 3)]] {
         let body = Bytes::from_static(b"abcd");
-        let append = Append { partition: partition(1), body, records: Records::new(ranges) };
+        let append = Append { partition: partition(1), body, records: Records::new(ranges), key: None };
         assert_eq!(store(&*log, append), Err(AppendError::Invalid));
     }
     assert_eq!(log.tail(partition(1)), Position(0));

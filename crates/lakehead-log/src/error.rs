@@ -81,6 +81,9 @@ pub enum AppendError {
     /// No records, or record ranges that leave the body or overlap.
     #[error("the record ranges do not fit the body")]
     Invalid,
+    /// Another append is stored under the key it came with.
+    #[error("other records were stored under this key")]
+    KeyTaken,
     #[error("the log is closed")]
     Closed,
     /// A write or sync failed; the process is stopping.

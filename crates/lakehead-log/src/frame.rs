@@ -4,8 +4,8 @@
 //!   0  magic u32            24  first position u64       64  bounds bytes u32
 //!   4  header CRC32C u32    32  stream u128              68  body bytes u32
 //!   8  segment id u64       48  partition index u32      72  payload CRC32C u32
-//!  16  own offset u32       52  record count u32         76  zero u32
-//!  20  group start u32      56  ingest time i64, µs      80  bounds, body, zeros up to 8 bytes
+//!  16  own offset u32       52  record count u32         76  keys u32
+//!  20  group start u32      56  ingest time i64, µs      80  keys (see `keys.rs`), bounds, body, zeros up to 8 bytes
 //! ```
 //! Little endian. The header's checksum covers bytes 8 to 80 and starts from the log's random id, so that nothing a client
 //! sends can pass for a header; the payload's covers everything from byte 80 to the end of the frame.
@@ -17,6 +17,7 @@
 use bytes::Bytes;
 use lakehead_model::{Partition, Position, StreamId, Timestamp};
 
+use crate::keys::{self, KeyEntry};
 use crate::records::{self, Records};
 
 pub(crate) const MAGIC: u32 = u32::from_le_bytes(*b"LhFr");
@@ -58,6 +59,8 @@ pub(crate) struct FrameHeader {
     pub(crate) bounds_bytes: u32,
     pub(crate) body_bytes: u32,
     pub(crate) payload_crc: u32,
+    /// Appends in it that came with a key.
+    pub(crate) keys: u32,
 }
 
 impl FrameHeader {
@@ -68,7 +71,11 @@ impl FrameHeader {
 
     /// Bytes from the start of the frame to the start of the next.
     pub(crate) fn frame_bytes(&self) -> u64 {
-        frame_bytes(u64::from(self.bounds_bytes) + u64::from(self.body_bytes))
+        frame_bytes(self.keys_bytes() + u64::from(self.bounds_bytes) + u64::from(self.body_bytes))
+    }
+
+    fn keys_bytes(&self) -> u64 {
+        u64::from(self.keys) * keys::ENTRY_BYTES as u64
     }
 
     pub(crate) fn encode(&self, log_id: u64) -> [u8; HEADER_BYTES] {
@@ -86,6 +93,7 @@ impl FrameHeader {
         put(64, &self.bounds_bytes.to_le_bytes());
         put(68, &self.body_bytes.to_le_bytes());
         put(72, &self.payload_crc.to_le_bytes());
+        put(76, &self.keys.to_le_bytes());
         let crc = crc(log_id, &out[8..]);
         out[4..8].copy_from_slice(&crc.to_le_bytes());
         out
@@ -111,6 +119,7 @@ impl FrameHeader {
             bounds_bytes: u32_at(bytes, 64),
             body_bytes: u32_at(bytes, 68),
             payload_crc: u32_at(bytes, 72),
+            keys: u32_at(bytes, 76),
         };
         let fits = u64::from(offset) + header.frame_bytes() <= u64::from(limit);
         (header.segment == segment
@@ -129,15 +138,21 @@ impl FrameHeader {
         {
             return None;
         }
-        let bounds_bytes = self.bounds_bytes as usize;
-        let records = records::read_bounds(payload.get(..bounds_bytes)?, self.count, self.body_bytes)?;
+        let keys_end = self.keys_bytes() as usize;
+        let body_at = keys_end + self.bounds_bytes as usize;
+        let records = records::read_bounds(payload.get(keys_end..body_at)?, self.count, self.body_bytes)?;
         Some(Frame {
             partition: self.partition,
             first: self.first,
             ingest_time: self.ingest_time,
-            body: payload.slice(bounds_bytes..bounds_bytes + self.body_bytes as usize),
+            body: payload.slice(body_at..body_at + self.body_bytes as usize),
             records,
         })
+    }
+
+    /// The keys in the payload of a frame that is whole.
+    pub(crate) fn read_keys(&self, payload: &[u8]) -> Option<Vec<KeyEntry>> {
+        KeyEntry::read_all(payload.get(..self.keys_bytes() as usize)?)
     }
 }
 

@@ -19,6 +19,7 @@ use lakehead_model::{Partition, Timestamp};
 
 use crate::frame::{ALIGN, Frame, FrameHeader, HEADER_BYTES};
 use crate::header::PAGE;
+use crate::keys::{ENTRY_BYTES, KeyEntry};
 use crate::pages::Pages;
 use crate::queue::Pending;
 use crate::records::{BoundsWriter, Records, bounds_bytes_max};
@@ -28,7 +29,7 @@ const COPY_BYTES_MAX: usize = 16 << 10;
 
 /// The most bytes an append can take as a frame of its own.
 pub(crate) fn append_bytes_max(records: usize, body_bytes: usize) -> u64 {
-    (HEADER_BYTES + bounds_bytes_max(records) + body_bytes + ALIGN as usize) as u64
+    (HEADER_BYTES + ENTRY_BYTES + bounds_bytes_max(records) + body_bytes + ALIGN as usize) as u64
 }
 
 /// The appends of one partition in the group.
@@ -59,6 +60,9 @@ pub(crate) struct Group {
     bytes_max: u64,
     queue_bytes: usize,
     bounds: Vec<u8>,
+    /// The keys of its appends, with where they are stored.
+    pub(crate) keys: Vec<KeyEntry>,
+    keys_text: Vec<u8>,
     /// What is written; between groups, the bytes before the next group in its first page.
     pages: Pages,
     end: usize,
@@ -95,9 +99,21 @@ impl Group {
         let mut at = place.offset;
         for frame in &mut self.frames {
             let state = &frame.appends[0].state;
+            let first = state.next();
+            let keys_before = self.keys.len();
             self.bounds.clear();
+            self.keys_text.clear();
             let mut bounds = BoundsWriter::default();
+            let mut at_record = first;
             for append in &frame.appends {
+                let count = append.records.len() as u32;
+                if let Some(keyed) = append.keyed {
+                    let entry =
+                        KeyEntry { key: keyed.key, first: at_record, count, body_crc: keyed.body_crc };
+                    entry.put(&mut self.keys_text);
+                    self.keys.push(entry);
+                }
+                at_record = at_record.plus(u64::from(count));
                 bounds.body(&mut self.bounds, &append.records, append.body.len() as u32);
             }
             let mut header = FrameHeader {
@@ -105,17 +121,19 @@ impl Group {
                 offset: at,
                 group: place.offset,
                 partition: state.partition,
-                first: state.next(),
+                first,
                 count: frame.records,
                 ingest_time: state.ingest_time(now),
                 bounds_bytes: self.bounds.len() as u32,
                 body_bytes: frame.body_bytes,
                 payload_crc: 0,
+                keys: (self.keys.len() - keys_before) as u32,
             };
             state.assign(header.end());
             let head_at = self.pages.len();
             let frame_bytes = header.frame_bytes() as usize;
             self.pages.push_zeros(HEADER_BYTES);
+            self.pages.push(&self.keys_text);
             self.pages.push(&self.bounds);
             frame.body_at = self.pages.len();
             for append in &frame.appends {
@@ -184,6 +202,7 @@ impl Group {
             self.spare.push(frame.appends);
         }
         self.by_partition.clear();
+        self.keys.clear();
         self.pages.keep_last_page(self.end);
         (self.bytes_max, self.queue_bytes) = (0, 0);
     }

@@ -19,7 +19,8 @@ use crate::codec::{Fields, put_partition, put_timestamp, put_u32, put_u64};
 use crate::frame::crc;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"LhSg");
-pub(crate) const VERSION: u32 = 1;
+/// 2: frames may hold keys.
+pub(crate) const VERSION: u32 = 2;
 const FIXED_BYTES: usize = 56;
 const ENTRY_BYTES: usize = 48;
 const FORGOTTEN: u32 = 1;
@@ -108,7 +109,7 @@ impl SegmentHeader {
         if magic != MAGIC || copy.len() < FIXED_BYTES || stored_crc != crc(0, &copy[8..]) {
             return None;
         }
-        if version != VERSION {
+        if !(1..=VERSION).contains(&version) {
             return Some(Err(version));
         }
         let (log_id, id, previous) = (fields.u64()?, fields.u64()?, fields.u64()?);

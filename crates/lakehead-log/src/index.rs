@@ -8,7 +8,7 @@
 //! ```text
 //!   0  magic u32       16  log id u64         36  extents u32      then for each extent: partition, entries u32, first, end,
 //!   4  CRC32C u32      24  segment id u64     40  lost u32         last time, (first, offset u32)…
-//!   8  version u32     32  end of frames u32  44  zero u32         then for each lost range: partition, certain u32, first, end
+//!   8  version u32     32  end of frames u32  44  keys u32         then for each lost range: partition, certain u32, first, end
 //!  12  zero u32
 //! ```
 //! The file is an aid and nothing more: without a valid one the segment is read instead, with the same outcome.
@@ -58,6 +58,8 @@ pub struct Lost {
 pub(crate) struct SegmentIndex {
     pub(crate) extents: BTreeMap<Partition, Extent>,
     pub(crate) lost: Vec<Lost>,
+    /// Appends that came with a key; the keys stand in a file of their own.
+    pub(crate) keys: u32,
 }
 
 impl SegmentIndex {
@@ -79,6 +81,7 @@ impl SegmentIndex {
         extent.since += frame.frame_bytes();
         extent.end = frame.end();
         extent.last_time = extent.last_time.max(frame.ingest_time);
+        self.keys += frame.keys;
     }
 
     /// The place of a frame of `partition` at or before `position`, the nearest one known; `None` if all the partition has
@@ -130,7 +133,7 @@ impl SegmentIndex {
         }
         put_u64(&mut out, log_id);
         put_u64(&mut out, segment);
-        for n in [end, self.extents.len() as u32, self.lost.len() as u32, 0] {
+        for n in [end, self.extents.len() as u32, self.lost.len() as u32, self.keys] {
             put_u32(&mut out, n);
         }
         for (partition, extent) in &self.extents {
@@ -165,8 +168,8 @@ impl SegmentIndex {
         if fields.u64()? != log_id || fields.u64()? != segment {
             return None;
         }
-        let (end, extents, lost, _) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
-        let mut index = SegmentIndex::default();
+        let (end, extents, lost, keys) = (fields.u32()?, fields.u32()?, fields.u32()?, fields.u32()?);
+        let mut index = SegmentIndex { keys, ..SegmentIndex::default() };
         for _ in 0..extents {
             let partition = fields.partition()?;
             let count = fields.u32()?;

@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!   prepare   prepare.tmp ─► zeros, synced ─► rename to <id>.seg ─► sync_dir ─► spare        (or rename a trimmed one)
-//!   seal      <id>.idx.tmp ─► sync ─► rename to <id>.idx ─► sync_dir; give back an unused end of the segment
-//!   trim      floor: oldest = id + 1, synced ─► remove <id>.seg, <id>.idx
+//!   seal      <id>.keys, if there are any, then <id>.idx, each: tmp ─► sync ─► rename ─► sync_dir;
+//!             give back an unused end of the segment
+//!   trim      floor: oldest = id + 1, synced ─► remove <id>.seg, <id>.idx; <id>.keys when enough younger keys came
 //! ```
 //! A crash in between leaves: a `.tmp`, removed at the next start; a spare that was never used, used then; a segment without
 //! index, read then; segments below the floor, removed then.
@@ -11,9 +12,9 @@
 //! No room for another segment (quota, or the file system is full) is a state, not an error: what is prepared gets used up,
 //! then appends are refused; preparing is tried again every second and after every trim.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -24,7 +25,8 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::floor::Floor;
 use crate::header::PAGE;
-use crate::segment::{Segment, index_path, segment_path};
+use crate::keys;
+use crate::segment::{Segment, index_path, keys_path, segment_path};
 use crate::shared::Shared;
 use crate::trim;
 
@@ -154,6 +156,11 @@ impl Keeper {
         self.state.lock().spares.len()
     }
 
+    /// Spares that are missing to `wanted`.
+    pub(crate) fn lacking(&self, wanted: usize) -> usize {
+        wanted.saturating_sub(self.state.lock().spares.len())
+    }
+
     /// Waits until the keeper has gone once through all its work from now on.
     pub(crate) fn wait_for_round(&self) {
         let mut state = self.state.lock();
@@ -170,6 +177,8 @@ impl Keeper {
 pub(crate) struct KeeperThread {
     pub(crate) shared: Arc<Shared>,
     pub(crate) floor: Floor,
+    /// How many keys are in the file of which segment.
+    pub(crate) key_files: BTreeMap<u64, usize>,
     /// Wall time when the log was opened, and the monotonic clock then: ages are measured from here, so that a jump of
     /// the wall clock trims nothing.
     pub(crate) opened_at: Timestamp,
@@ -287,8 +296,8 @@ impl KeeperThread {
     }
 
     /// Writes the index file of a segment that is not written to any more, and gives back what it does not use.
-    fn seal(&self, segment: &Segment) -> Result<(), Failed> {
-        self.write_index(segment)?;
+    fn seal(&mut self, segment: &Segment) -> Result<(), Failed> {
+        self.write_aids(segment)?;
         let used = u64::from(segment.end()).next_multiple_of(PAGE);
         let size = segment.size_bytes.load(Ordering::Relaxed);
         if segment.unused_behind()
@@ -302,39 +311,71 @@ impl KeeperThread {
         Ok(())
     }
 
-    fn write_index(&self, segment: &Segment) -> Result<(), Failed> {
-        let (settings, disk) = (&self.shared.settings, &self.shared.seams.disk);
-        let bytes = segment.index().encode(self.shared.log_id, segment.id, segment.end());
-        let path = index_path(&settings.dir, segment.id);
-        let temporary = path.with_extension("idx.tmp");
-        let _ = disk.remove(&temporary);
-        let written = disk.create(&temporary).and_then(|file| {
-            file.write_at(&[io::IoSlice::new(&bytes)], 0)?;
-            Ok(file)
-        });
-        // Without the index file the next start reads the segment instead: worth a warning, not a stop.
-        let file = match written {
-            Ok(file) => file,
-            Err(error) => {
-                let _ = disk.remove(&temporary);
-                tracing::warn!(path = %path.display(), %error, "log_index_not_written");
+    /// Writes what makes it unnecessary to read the segment at the next start: the keys before the index, which counts them.
+    fn write_aids(&mut self, segment: &Segment) -> Result<(), Failed> {
+        let (dir, log_id) = (&self.shared.settings.dir, self.shared.log_id);
+        let entries = segment.take_keys();
+        if !entries.is_empty() {
+            let bytes = keys::encode(&entries, log_id, segment.id);
+            if !self.write_aid(&keys_path(dir, segment.id), &bytes)? {
                 return Ok(());
             }
+            self.key_files.insert(segment.id, entries.len());
+        }
+        let bytes = segment.index().encode(log_id, segment.id, segment.end());
+        self.write_aid(&index_path(&self.shared.settings.dir, segment.id), &bytes).map(|_| ())
+    }
+
+    /// `false` if it could not be written. Without the file the next start reads the segment instead: worth a warning, not a
+    /// stop.
+    fn write_aid(&self, path: &Path, bytes: &[u8]) -> Result<bool, Failed> {
+        let (settings, disk) = (&self.shared.settings, &self.shared.seams.disk);
+        let mut temporary = path.as_os_str().to_owned();
+        temporary.push(".tmp");
+        let temporary = PathBuf::from(temporary);
+        let not_written = |error: io::Error| {
+            let _ = disk.remove(&temporary);
+            tracing::warn!(path = %path.display(), %error, "log_index_not_written");
+            Ok(false)
+        };
+        let _ = disk.remove(&temporary);
+        let written = disk.create(&temporary).and_then(|file| {
+            file.write_at(&[io::IoSlice::new(bytes)], 0)?;
+            Ok(file)
+        });
+        let file = match written {
+            Ok(file) => file,
+            Err(error) => return not_written(error),
         };
         match file.sync_data() {
             Err(error) if is_fatal(&error) => return Err((temporary, "sync", error)),
-            Err(error) => {
-                let _ = disk.remove(&temporary);
-                tracing::warn!(path = %path.display(), %error, "log_index_not_written");
-                return Ok(());
-            }
+            Err(error) => return not_written(error),
             Ok(()) => {}
         }
-        if let Err(error) = disk.rename(&temporary, &path) {
-            tracing::warn!(path = %path.display(), %error, "log_index_not_written");
-            return Ok(());
+        if let Err(error) = disk.rename(&temporary, path) {
+            return not_written(error);
         }
-        disk.sync_dir(&settings.dir).map_err(|error| (settings.dir.clone(), "sync_dir", error))
+        disk.sync_dir(&settings.dir).map_err(|error| (settings.dir.clone(), "sync_dir", error))?;
+        Ok(true)
+    }
+
+    /// Removes the files of trimmed segments whose keys have been displaced by younger ones.
+    fn drop_old_keys(&mut self) {
+        let (settings, disk) = (&self.shared.settings, &self.shared.seams.disk);
+        let segments = self.shared.segments.read();
+        let mut younger = 0;
+        let mut surplus = Vec::new();
+        for (id, count) in self.key_files.iter().rev() {
+            if younger >= settings.keys_max && !segments.contains_key(id) {
+                surplus.push(*id);
+            }
+            younger += count;
+        }
+        drop(segments);
+        for id in surplus {
+            self.key_files.remove(&id);
+            let _ = disk.remove(&keys_path(&settings.dir, id));
+        }
     }
 
     /// Removes the oldest segment, or makes it the next spare.
@@ -348,6 +389,8 @@ impl KeeperThread {
             }
         }
         let _ = disk.remove(&index_path(&settings.dir, segment.id));
+        self.drop_old_keys();
+        let (settings, disk) = (&self.shared.settings, &self.shared.seams.disk);
         let recycle = Arc::strong_count(&segment) == 1
             && segment.size_bytes.load(Ordering::Relaxed) == settings.segment_bytes
             && self.state().spares.len() < settings.spare_segments;

@@ -14,6 +14,7 @@
 //! **Invariants.**
 //! - An append is answered `Ok` only after the frame that holds all of it was `fdatasync`ed, and the name of its file too.
 //! - After a failed write or sync nothing is answered `Ok`, written or synced again; the server is told once.
+//! - An append that comes again with its key is answered as before and not stored again, as long as the key is remembered.
 //! - A position is never given out twice, and no byte that fails its checksum is ever served.
 //! - Opening ends, for any content of any file: opened and reported, or refused with file, place and remedy.
 //!
@@ -21,8 +22,8 @@
 //! a page with the same bytes does not damage it (the first page of a group repeats the end of the group before).
 //!
 //! **Memory.** The waiting appends ([`Settings::queue_bytes_max`]); the frames written last
-//! ([`Settings::recent_bytes_max`]); one group; the sparse index (see `index.rs`); a buffer a
-//! reader. **Open files.** The segment being written, two prepared ones, the floor, the lock, one a reader.
+//! ([`Settings::recent_bytes_max`]); one group; the sparse index (see `index.rs`); the keys of appends (see `keys.rs`) and 32 bytes
+//! more for each in a segment that is not sealed; a buffer a reader. **Open files.** The segment being written, two prepared ones, the floor, the lock, one a reader.
 
 mod chain;
 mod codec;
@@ -35,6 +36,7 @@ mod group;
 mod header;
 mod index;
 mod keeper;
+mod keys;
 mod log;
 mod pages;
 mod partition;
@@ -57,8 +59,9 @@ mod writer;
 pub use error::{AppendError, Error, ErrorKind, Fatal};
 pub use frame::Frame;
 pub use index::Lost;
+pub use keys::AppendKey;
 pub use log::{Append, LocalLog};
-pub use queue::Outcome;
+pub use queue::{Appended, Outcome};
 pub use reader::{Batch, Reader};
 pub use records::Records;
 pub use recovery::RecoveryReport;

@@ -17,7 +17,8 @@ use crate::frame::{Frame, POSITION_MAX};
 use crate::group::append_bytes_max;
 use crate::header::copy_bytes;
 use crate::keeper::KeeperThread;
-use crate::queue::{Outcome, Pending};
+use crate::keys::AppendKey;
+use crate::queue::{Keyed, Outcome, Pending};
 use crate::reader::{self, Reader};
 use crate::records::Records;
 use crate::recovery::{self, RecoveryReport};
@@ -33,6 +34,8 @@ pub struct Append {
     pub body: Bytes,
     /// Where the records lie in `body`; at least one.
     pub records: Records,
+    /// If an append of the partition is stored under this key, with the same body, it is not stored again.
+    pub key: Option<AppendKey>,
 }
 
 /// An open log. Cheap to clone; closes when the last clone goes.
@@ -71,12 +74,19 @@ impl LocalLog {
             recovered.floor.log_id,
             recovered.partitions,
             recovered.segments,
+            recovered.keys,
             recovered.keeper,
         ));
         for lost in &recovered.report.lost {
             shared.count_lost(lost);
         }
-        let keeper = KeeperThread { shared: shared.clone(), floor: recovered.floor, opened_at, opened };
+        let keeper = KeeperThread {
+            shared: shared.clone(),
+            floor: recovered.floor,
+            key_files: recovered.key_files,
+            opened_at,
+            opened,
+        };
         let writer = Writer::new(shared.clone(), recovered.previous);
         let spawn = |name: &str, run: Box<dyn FnOnce() + Send>| {
             Builder::new().name(name.into()).spawn(run).map_err(|e| Error::io(format!("starting {name}"), e))
@@ -100,7 +110,7 @@ impl LocalLog {
     }
 
     /// Stores records; resolves when they are synced, with the positions they got. They are queued when this is called, not
-    /// when the future is polled, and dropping the future does not take them back.
+    /// when the future is polled. Dropping the future takes them back, unless the writer has begun with them.
     pub fn append(&self, append: Append) -> impl Future<Output = Outcome> + Send + 'static {
         let submitted = self.submit(append);
         async move { submitted?.await.unwrap_or(Err(AppendError::Failed)) }
@@ -112,7 +122,7 @@ impl LocalLog {
     /// What can be said before anything is queued: every kind of [`AppendError`].
     pub fn submit(&self, append: Append) -> Result<oneshot::Receiver<Outcome>, AppendError> {
         let shared = self.shared();
-        let Append { partition, body, records } = append;
+        let Append { partition, body, records, key } = append;
         if records.is_empty() || !records.fit(body.len()) {
             return Err(AppendError::Invalid);
         }
@@ -123,13 +133,19 @@ impl LocalLog {
         {
             return Err(AppendError::TooLarge);
         }
+        let keyed = key.map(|key| Keyed { key: key.within(partition), body_crc: crc32c::crc32c(&body) });
+        let (done, outcome) = oneshot::channel();
+        // Also when there is no room for more: what is stored is stored.
+        if let Some(known) = keyed.and_then(|keyed| shared.known(keyed, records.len())) {
+            let _ = done.send(known);
+            return Ok(outcome);
+        }
         if shared.active_room.load(Ordering::Relaxed) < bytes && shared.keeper.blocked() {
             shared.counters.refused_full.fetch_add(1, Ordering::Relaxed);
             return Err(AppendError::Full);
         }
         known.set_forgotten(false);
-        let (done, outcome) = oneshot::channel();
-        match shared.queue.push(Pending { state: known, body, records, done }) {
+        match shared.queue.push(Pending { state: known, body, records, keyed, done }) {
             Ok(()) => Ok(outcome),
             Err(error) => {
                 if error == AppendError::Backlogged {

@@ -24,8 +24,23 @@ const CROWD_MIN: usize = 8;
 /// A group with this much to write does not wait.
 const COMPANY_BYTES_MAX: usize = 128 << 10;
 
-/// What became of an append: its positions, once they are durable.
-pub type Outcome = Result<Range<Position>, AppendError>;
+/// What became of an append, once it is durable.
+pub type Outcome = Result<Appended, AppendError>;
+
+/// Where an append is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appended {
+    pub positions: Range<Position>,
+    /// It was stored before, under the same key, and not again now.
+    pub is_repeat: bool,
+}
+
+/// An append's key, unique across partitions, and the checksum that tells whether it came with the same body.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Keyed {
+    pub(crate) key: u128,
+    pub(crate) body_crc: u32,
+}
 
 /// An append that waits, and whom to tell.
 #[derive(Debug)]
@@ -33,6 +48,7 @@ pub(crate) struct Pending {
     pub(crate) state: Arc<PartitionState>,
     pub(crate) body: Bytes,
     pub(crate) records: Records,
+    pub(crate) keyed: Option<Keyed>,
     pub(crate) done: oneshot::Sender<Outcome>,
 }
 

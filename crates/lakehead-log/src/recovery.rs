@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,9 +25,10 @@ use crate::floor::Floor;
 use crate::header::partitions_max;
 use crate::index::{Lost, SegmentIndex};
 use crate::keeper::{Keeper, Spare};
+use crate::keys::{self, KeyEntry, Keys};
 use crate::partition::Partitions;
 use crate::scan::{Standings, Task, scan};
-use crate::segment::{Segment, index_path};
+use crate::segment::{Segment, index_path, keys_path};
 use crate::settings::{Seams, Settings};
 use crate::survey::{Head, LOCK_NAME, Survey, corrupt, survey};
 
@@ -63,6 +64,9 @@ pub(crate) struct Recovered {
     pub(crate) floor: Floor,
     pub(crate) segments: BTreeMap<u64, Arc<Segment>>,
     pub(crate) partitions: Partitions,
+    pub(crate) keys: Keys,
+    /// How many keys are in which file.
+    pub(crate) key_files: BTreeMap<u64, usize>,
     pub(crate) keeper: Keeper,
     pub(crate) previous: (u64, u32),
     pub(crate) report: RecoveryReport,
@@ -71,8 +75,9 @@ pub(crate) struct Recovered {
 pub(crate) fn recover(settings: &Settings, seams: &Seams) -> Result<Recovered, Error> {
     let began = seams.clock.monotonic();
     let lock = lock(settings, &*seams.disk)?;
-    let Survey { floor, heads, unused, id_max, notes, .. } = survey(settings, seams)?;
+    let Survey { floor, heads, unused, keys_ids, id_max, notes, .. } = survey(settings, seams)?;
     let mut report = RecoveryReport { segments: heads.len() as u64, notes, ..RecoveryReport::default() };
+    let (mut keys, mut key_files) = old_keys(settings, seams, &floor, &heads, &keys_ids, &mut report)?;
     let mut segments = BTreeMap::new();
     let mut to_seal = VecDeque::new();
     let mut standings = Standings::default();
@@ -83,8 +88,17 @@ pub(crate) fn recover(settings: &Settings, seams: &Seams) -> Result<Recovered, E
         }
         let loaded = load(settings, seams, &floor, head, heads.get(i + 1), &mut standings, &mut report)?;
         previous = (head.id, loaded.end);
+        loaded.keys.iter().for_each(|entry| keys.add(*entry));
+        let unsealed_keys = match loaded.sealed {
+            true => Vec::new(),
+            false => loaded.keys.clone(),
+        };
+        if loaded.sealed && !loaded.keys.is_empty() {
+            key_files.insert(head.id, loaded.keys.len());
+        }
         let segment = Segment::new(head.id, head.path.clone(), head.data_start, head.size_bytes).filled(
             loaded.index,
+            unsealed_keys,
             loaded.end,
             loaded.unused_behind,
         );
@@ -102,7 +116,7 @@ pub(crate) fn recover(settings: &Settings, seams: &Seams) -> Result<Recovered, E
     for note in &report.notes {
         tracing::warn!(note, "log_recovery_note");
     }
-    Ok(Recovered { lock, floor, segments, partitions, keeper, previous, report })
+    Ok(Recovered { lock, floor, segments, partitions, keys, key_files, keeper, previous, report })
 }
 
 fn lock(settings: &Settings, disk: &dyn Disk) -> Result<Box<dyn Lock>, Error> {
@@ -151,6 +165,7 @@ fn enter(
 
 struct Loaded {
     index: SegmentIndex,
+    keys: Vec<KeyEntry>,
     end: u32,
     /// Whether a valid index file exists.
     sealed: bool,
@@ -170,10 +185,11 @@ fn load(
     let sealed = read_index(settings, &*seams.disk, floor.log_id, head.id).map_err(io)?;
     if let Some((index, end)) = &sealed
         && u64::from(*end) <= head.size_bytes
+        && let Some(keys) = keys_of(settings, seams, floor, head.id, index).map_err(io)?
     {
         standings.add(index);
         report.lost.extend(index.lost.iter().cloned());
-        return Ok(Loaded { index: index.clone(), end: *end, sealed: true, unused_behind: false });
+        return Ok(Loaded { index: index.clone(), keys, end: *end, sealed: true, unused_behind: false });
     }
     // Where it ended and where the partitions stood then, from the next segment or from an index of more than is there.
     let next_header = next.and_then(|next| next.header.as_ref());
@@ -204,7 +220,13 @@ fn load(
     report.torn_frames += scanned.torn;
     report.lost.extend(scanned.index.lost.iter().cloned());
     report.damaged.extend(scanned.damaged.into_iter().map(|range| (head.path.clone(), range)));
-    Ok(Loaded { index: scanned.index, end: scanned.end, sealed: false, unused_behind: scanned.zeros_behind })
+    Ok(Loaded {
+        index: scanned.index,
+        keys: scanned.keys,
+        end: scanned.end,
+        sealed: false,
+        unused_behind: scanned.zeros_behind,
+    })
 }
 
 fn read_index(
@@ -213,16 +235,70 @@ fn read_index(
     log_id: u64,
     id: u64,
 ) -> io::Result<Option<(SegmentIndex, u32)>> {
-    let file = match disk.open(&index_path(&settings.dir, id)) {
+    let bytes = read_aid(settings, disk, &index_path(&settings.dir, id))?;
+    Ok(bytes.and_then(|bytes| SegmentIndex::decode(&bytes, log_id, id)))
+}
+
+/// The keys of a segment with an index; `None` if they cannot be had without reading the segment.
+fn keys_of(
+    settings: &Settings,
+    seams: &Seams,
+    floor: &Floor,
+    id: u64,
+    index: &SegmentIndex,
+) -> io::Result<Option<Vec<KeyEntry>>> {
+    if index.keys == 0 {
+        return Ok(Some(Vec::new()));
+    }
+    let bytes = read_aid(settings, &*seams.disk, &keys_path(&settings.dir, id))?;
+    let found = bytes.and_then(|bytes| keys::decode(&bytes, floor.log_id, id));
+    Ok(found.filter(|found| found.len() == index.keys as usize))
+}
+
+/// The keys of segments that were trimmed, and how many are in which file. Files of segments that are missing otherwise go:
+/// their records are lost, and an append that comes again is to be stored.
+fn old_keys(
+    settings: &Settings,
+    seams: &Seams,
+    floor: &Floor,
+    heads: &[Head],
+    ids: &[u64],
+    report: &mut RecoveryReport,
+) -> Result<(Keys, BTreeMap<u64, usize>), Error> {
+    let (mut keys, mut files) = (Keys::new(settings.keys_max), BTreeMap::new());
+    for &id in ids.iter().filter(|id| heads.iter().all(|head| head.id != **id)) {
+        let path = keys_path(&settings.dir, id);
+        let io = |error| Error::io(format!("reading {}", path.display()), error);
+        let bytes = read_aid(settings, &*seams.disk, &path).map_err(io)?;
+        match bytes.and_then(|bytes| keys::decode(&bytes, floor.log_id, id)).filter(|_| id < floor.oldest) {
+            Some(entries) => {
+                files.insert(id, entries.len());
+                entries.into_iter().for_each(|entry| keys.add(entry));
+            }
+            None => {
+                report.notes.push(format!("{}: its keys are forgotten", path.display()));
+                let removed = seams.disk.remove(&path);
+                removed.map_err(|e| Error::io(format!("removing {}", path.display()), e))?;
+            }
+        }
+    }
+    Ok((keys, files))
+}
+
+/// The content of an index file or a file with keys; `None` if there is none.
+fn read_aid(settings: &Settings, disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(error),
     };
-    // An index takes at most about a segment's header a partition, and 16 bytes for 64 KiB: larger files are not ours.
+    // An index takes at most about a segment's header a partition, and 16 bytes for 64 KiB; a key less than its append: larger
+    // files are not ours.
     let size = file.size_bytes()?.min(settings.segment_bytes.max(64 << 20)) as usize;
     let mut bytes = vec![0; size];
     let read = file.read_at(&mut bytes, 0)?;
-    Ok(SegmentIndex::decode(&bytes[..read], log_id, id))
+    bytes.truncate(read);
+    Ok(Some(bytes))
 }
 
 /// The oldest position kept of each partition: its first record in any segment, or the tail.

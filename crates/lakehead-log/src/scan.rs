@@ -22,6 +22,7 @@ use lakehead_model::{Partition, Position, Timestamp};
 use crate::frame::FrameHeader;
 use crate::header::Standing;
 use crate::index::{Lost, SegmentIndex};
+use crate::keys::KeyEntry;
 use crate::window::Window;
 
 const AHEAD_BYTES: usize = 1 << 20;
@@ -79,6 +80,7 @@ pub(crate) struct Task<'a> {
 #[derive(Debug, Default)]
 pub(crate) struct Scanned {
     pub(crate) index: SegmentIndex,
+    pub(crate) keys: Vec<KeyEntry>,
     pub(crate) end: u32,
     pub(crate) damaged: Vec<Range<u32>>,
     pub(crate) frames: u64,
@@ -132,6 +134,8 @@ impl Scan<'_> {
             let whole = header.frame(&payload).is_some();
             if !(whole && self.accept(&header)) {
                 self.suspects.push(Suspect { at, end, header: (!whole).then_some(header) });
+            } else if let Some(keys) = header.read_keys(&payload) {
+                self.out.keys.extend(keys);
             }
             at = end;
         }

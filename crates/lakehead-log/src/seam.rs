@@ -23,7 +23,8 @@ use crate::queue::Outcome;
 ///
 /// [`crate::conformance`] checks an implementation.
 pub trait Log: Send + Sync {
-    /// Queues an append; the receiver gets its positions once they are durable. Never blocks.
+    /// Queues an append; the receiver gets its positions once they are durable. Dropping it may take the append back. Never
+    /// blocks.
     ///
     /// # Errors
     /// Refusals that are known at once.

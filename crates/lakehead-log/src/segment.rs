@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use lakehead_disk::{Disk, File};
-use parking_lot::{RwLock, RwLockReadGuard};
+use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 
 use crate::frame::FrameHeader;
 use crate::index::{Lost, SegmentIndex};
+use crate::keys::KeyEntry;
 
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -19,6 +20,8 @@ pub(crate) struct Segment {
     end: AtomicU32,
     index: RwLock<SegmentIndex>,
     pub(crate) size_bytes: AtomicU64,
+    /// The keys of its appends; until it is sealed.
+    keys: Mutex<Vec<KeyEntry>>,
     /// Whether nothing behind the end is worth keeping.
     unused_behind: bool,
 }
@@ -31,13 +34,21 @@ impl Segment {
             end: AtomicU32::new(data_start),
             index: RwLock::default(),
             size_bytes: AtomicU64::new(size_bytes),
+            keys: Mutex::default(),
             unused_behind: true,
         }
     }
 
     /// A segment found at the start.
-    pub(crate) fn filled(mut self, index: SegmentIndex, end: u32, unused_behind: bool) -> Self {
+    pub(crate) fn filled(
+        mut self,
+        index: SegmentIndex,
+        keys: Vec<KeyEntry>,
+        end: u32,
+        unused_behind: bool,
+    ) -> Self {
         self.unused_behind = unused_behind;
+        *self.keys.lock() = keys;
         *self.index.write() = index;
         self.end.store(end, Ordering::Release);
         self
@@ -56,6 +67,16 @@ impl Segment {
         let mut index = self.index.write();
         frames.for_each(|frame| index.add(frame));
         self.end.store(end, Ordering::Release);
+    }
+
+    /// Notes the keys of synced frames.
+    pub(crate) fn note_keys(&self, entries: &[KeyEntry]) {
+        self.keys.lock().extend_from_slice(entries);
+    }
+
+    /// The keys noted, which are forgotten here.
+    pub(crate) fn take_keys(&self) -> Vec<KeyEntry> {
+        std::mem::take(&mut self.keys.lock())
     }
 
     pub(crate) fn unused_behind(&self) -> bool {
@@ -79,6 +100,10 @@ pub(crate) fn segment_path(dir: &Path, id: u64) -> PathBuf {
 
 pub(crate) fn index_path(dir: &Path, id: u64) -> PathBuf {
     dir.join(format!("{id:020}.idx"))
+}
+
+pub(crate) fn keys_path(dir: &Path, id: u64) -> PathBuf {
+    dir.join(format!("{id:020}.keys"))
 }
 
 /// The id in `<20 digits>.<extension>`.

@@ -38,6 +38,8 @@ pub struct Settings {
     pub spare_segments: usize,
     /// Bytes of the frames written last that stay in memory, for readers at the tail. 0: none.
     pub recent_bytes_max: usize,
+    /// Keys of appends that are remembered, over all partitions; younger ones displace older ones. 0: none.
+    pub keys_max: usize,
     /// Most bytes written by one write and sync, unless a single append is larger.
     pub group_bytes_max: usize,
 }
@@ -55,6 +57,7 @@ impl Settings {
             accept_loss: false,
             spare_segments: 2,
             recent_bytes_max: 32 << 20,
+            keys_max: 500_000,
             group_bytes_max: 8 << 20,
         }
     }

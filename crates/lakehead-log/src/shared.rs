@@ -6,13 +6,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
-use crate::error::Fatal;
+use crate::error::{AppendError, Fatal};
 use crate::index::Lost;
 use crate::keeper::Keeper;
+use crate::keys::{Keys, Known};
 use crate::partition::Partitions;
-use crate::queue::Queue;
+use crate::queue::{Appended, Keyed, Outcome, Queue};
 use crate::recent::Recent;
 use crate::segment::Segment;
 use crate::settings::{Seams, Settings};
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) recent: Recent,
     /// Every segment that holds or may get frames, by id; the last one is written to, unless it was found at the start.
     pub(crate) segments: RwLock<BTreeMap<u64, Arc<Segment>>>,
+    /// The writer adds keys once their appends are synced.
+    pub(crate) keys: Mutex<Keys>,
     pub(crate) keeper: Keeper,
     pub(crate) counters: Counters,
     /// Bytes that still fit the segment being written; 0 when there is none.
@@ -54,6 +57,7 @@ impl Shared {
         log_id: u64,
         partitions: Partitions,
         segments: BTreeMap<u64, Arc<Segment>>,
+        keys: Keys,
         keeper: Keeper,
     ) -> Self {
         let partitions_max = crate::header::partitions_max(settings.segment_bytes);
@@ -67,11 +71,21 @@ impl Shared {
             partitions,
             recent,
             segments: RwLock::new(segments),
+            keys: Mutex::new(keys),
             keeper,
             counters: Counters::default(),
             active_room: AtomicU64::new(0),
             partitions_max,
             failed: AtomicBool::new(false),
+        }
+    }
+
+    /// What to answer an append of `count` records if its key is known.
+    pub(crate) fn known(&self, keyed: Keyed, count: usize) -> Option<Outcome> {
+        match self.keys.lock().look_up(keyed.key, count, keyed.body_crc) {
+            Known::Nothing => None,
+            Known::Stored(positions) => Some(Ok(Appended { positions, is_repeat: true })),
+            Known::Other => Some(Err(AppendError::KeyTaken)),
         }
     }
 

@@ -40,6 +40,8 @@ pub(crate) struct Survey {
     pub(crate) unused: VecDeque<Head>,
     /// Ids of the index files.
     pub(crate) index_ids: Vec<u64>,
+    /// Ids of the files with keys, those of trimmed segments included.
+    pub(crate) keys_ids: Vec<u64>,
     pub(crate) id_max: u64,
     pub(crate) notes: Vec<String>,
 }
@@ -62,11 +64,14 @@ pub(crate) fn survey(settings: &Settings, seams: &Seams) -> Result<Survey, Error
     let mut notes = Vec::new();
     let mut ids: Vec<u64> = Vec::new();
     let mut index_ids: Vec<u64> = Vec::new();
+    let mut keys_ids: Vec<u64> = Vec::new();
     for name in &names {
         if let Some(id) = id_in_name(name, "seg") {
             ids.push(id);
         } else if let Some(id) = id_in_name(name, "idx") {
             index_ids.push(id);
+        } else if let Some(id) = id_in_name(name, "keys") {
+            keys_ids.push(id);
         } else if name.ends_with(".tmp") {
             let path = dir.join(name);
             disk.remove(&path).map_err(io("removing", &path))?;
@@ -100,7 +105,7 @@ pub(crate) fn survey(settings: &Settings, seams: &Seams) -> Result<Survey, Error
             }
         }
     }
-    let mut survey = Survey { floor, heads, unused, index_ids, id_max, notes };
+    let mut survey = Survey { floor, heads, unused, index_ids, keys_ids, id_max, notes };
     chain::check(&mut survey, settings, seams)?;
     Ok(survey)
 }

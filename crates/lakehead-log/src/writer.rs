@@ -8,7 +8,7 @@
 //! A crash before the sync returns leaves any part of the group, and nobody was told that it is safe. A group is not begun
 //! before the one before it is synced. After a failed write or sync nothing is written again.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::io::{self, IoSlice};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -20,7 +20,7 @@ use crate::error::AppendError;
 use crate::group::{Group, Place, append_bytes_max};
 use crate::header::SegmentHeader;
 use crate::keeper::Spare;
-use crate::queue::Pending;
+use crate::queue::{Appended, Pending};
 use crate::segment::Segment;
 use crate::shared::Shared;
 
@@ -52,11 +52,20 @@ pub(crate) struct Writer {
     previous: (u64, u32),
     backlog: VecDeque<Pending>,
     group: Group,
+    /// Keys in the group being made.
+    keys: HashSet<u128>,
 }
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, previous: (u64, u32)) -> Self {
-        Writer { shared, active: None, previous, backlog: VecDeque::new(), group: Group::default() }
+        Writer {
+            shared,
+            active: None,
+            previous,
+            backlog: VecDeque::new(),
+            group: Group::default(),
+            keys: HashSet::new(),
+        }
     }
 
     /// Works until the queue is closed and empty, or a write or sync fails.
@@ -88,6 +97,7 @@ impl Writer {
             self.fail_all();
             return Ok(());
         }
+        self.settle_front();
         let Some(front) = self.backlog.front() else { return Ok(()) };
         let needed = append_bytes_max(front.records.len(), front.body.len());
         if self.active.as_ref().is_none_or(|active| active.room() < needed) && !self.roll(needed)? {
@@ -102,13 +112,10 @@ impl Writer {
             }
             return Ok(());
         }
+        self.fill_group(needed);
         let Some(active) = &mut self.active else { return Ok(()) };
-        let limit = active.room().min((self.shared.settings.group_bytes_max as u64).max(needed));
-        while let Some(append) = self.backlog.pop_front() {
-            if let Err(append) = self.group.add(append, limit) {
-                self.backlog.push_front(append);
-                break;
-            }
+        if self.group.frames.is_empty() {
+            return Ok(());
         }
         let place = Place { log_id: self.shared.log_id, segment: active.segment.id, offset: active.at };
         let end = self.group.encode(place, self.shared.seams.clock.now());
@@ -123,12 +130,68 @@ impl Writer {
         active.at = end;
         self.shared.active_room.store(active.room(), Ordering::Relaxed);
         active.segment.publish(self.group.frames.iter().filter_map(|f| f.header.as_ref()), end);
+        self.remember_keys();
         if self.shared.recent.keeps_any() {
             let frames = self.group.recent();
             self.shared.recent.keep(frames.into_iter());
         }
         self.answer();
         Ok(())
+    }
+
+    /// Takes from the backlog what fits one write, at least an append of `needed` bytes.
+    fn fill_group(&mut self, needed: u64) {
+        let room = self.active.as_ref().map_or(0, Active::room);
+        let limit = room.min((self.shared.settings.group_bytes_max as u64).max(needed));
+        // Those whose key another append of the group has: what they are told depends on it.
+        let mut later = Vec::new();
+        while let Some(append) = self.backlog.pop_front() {
+            let Some(append) = self.unless_settled(append) else { continue };
+            if append.keyed.is_some_and(|keyed| self.keys.contains(&keyed.key)) {
+                later.push(append);
+                continue;
+            }
+            let key = append.keyed.map(|keyed| keyed.key);
+            if let Err(append) = self.group.add(append, limit) {
+                self.backlog.push_front(append);
+                break;
+            }
+            self.keys.extend(key);
+        }
+        self.keys.clear();
+        later.into_iter().rev().for_each(|append| self.backlog.push_front(append));
+    }
+
+    /// Drops what is settled from the front of the backlog, up to an append that has to be written.
+    fn settle_front(&mut self) {
+        while let Some(append) = self.backlog.pop_front() {
+            if let Some(append) = self.unless_settled(append) {
+                self.backlog.push_front(append);
+                return;
+            }
+        }
+    }
+
+    /// The append, unless nobody waits for it any more or it is stored already, which is answered here.
+    fn unless_settled(&self, append: Pending) -> Option<Pending> {
+        let known = append.keyed.and_then(|keyed| self.shared.known(keyed, append.records.len()));
+        if known.is_none() && !append.done.is_closed() {
+            return Some(append);
+        }
+        self.shared.queue.release(append.bytes());
+        if let Some(outcome) = known {
+            append.finish(outcome);
+        }
+        None
+    }
+
+    /// The group is synced: an append that comes again from now on is known.
+    fn remember_keys(&self) {
+        if let (Some(active), false) = (&self.active, self.group.keys.is_empty()) {
+            active.segment.note_keys(&self.group.keys);
+            let mut keys = self.shared.keys.lock();
+            self.group.keys.iter().for_each(|entry| keys.add(*entry));
+        }
     }
 
     /// Shows the synced group to readers, then answers those who wait for it.
@@ -150,7 +213,7 @@ impl Writer {
         self.group.finish(|append, header, before| {
             let first = header.first.plus(before);
             let end = first.plus(append.records.len() as u64);
-            append.finish(Ok(first..end));
+            append.finish(Ok(Appended { positions: first..end, is_repeat: false }));
         });
     }
 

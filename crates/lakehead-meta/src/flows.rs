@@ -14,6 +14,7 @@ use std::str::FromStr;
 use lakehead_model::{PipelineId, Position, StreamId};
 use serde::{Deserialize, Serialize};
 
+use crate::journal::Made;
 use crate::records::{Expect, Record, Space, Write};
 use crate::resources::{json, parse};
 use crate::{Error, ErrorKind, Store};
@@ -33,7 +34,7 @@ impl fmt::Display for FlowKey {
 }
 
 impl FlowKey {
-    fn parse(text: &str) -> Option<FlowKey> {
+    pub(crate) fn parse(text: &str) -> Option<FlowKey> {
         let (pipeline, statement) = text.split_once('/')?;
         Some(FlowKey { pipeline: PipelineId::from_str(pipeline).ok()?, statement: statement.parse().ok()? })
     }
@@ -194,30 +195,47 @@ impl Store {
         self.put_flow(key, Expect::Version(version), &Stored { intent: Some(intent), ..stored })
     }
 
-    /// Replaces the state and drops the intent, in one transaction.
+    /// [`Store::record_commit_of`] a commit that made nothing visible.
     ///
     /// # Errors
-    /// `Conflict` unless the flow has committed exactly `expected_committed`, or if `new` would go back; `Storage`.
+    /// As there.
     pub fn record_commit(
         &self,
         key: FlowKey,
         expected_committed: Position,
         new: &FlowState,
     ) -> Result<(), Error> {
-        let (version, _) = self.expect_flow(key, expected_committed)?;
+        self.record_commit_of(key, expected_committed, new, &Made::default())
+    }
+
+    /// Replaces the state, drops the intent and enters the commit in the flow's journal, in one transaction.
+    ///
+    /// # Errors
+    /// `Conflict` unless the flow has committed exactly `expected_committed`, or if `new` would go back; `Corrupt`, `Storage`.
+    pub fn record_commit_of(
+        &self,
+        key: FlowKey,
+        expected_committed: Position,
+        new: &FlowState,
+        made: &Made,
+    ) -> Result<(), Error> {
+        let (version, stored) = self.expect_flow(key, expected_committed)?;
         if new.committed < expected_committed {
             let text =
                 format!("flow {key} cannot go back from position {expected_committed} to {}", new.committed);
             return Err(Error::new(ErrorKind::Conflict, text));
         }
-        self.put_flow(key, Expect::Version(version), &Stored { state: *new, intent: None })
+        let mut writes = vec![flow_write(key, Expect::Version(version), new)?];
+        self.enter(key, &stored.state, new, made, &mut writes)?;
+        self.records.write(None, &writes).map(|_| ())
     }
 
-    /// Forgets a pipeline's flows; fine if there are none.
+    /// Forgets a pipeline's flows and their journals; fine if there are none.
     ///
     /// # Errors
-    /// `Storage`.
+    /// `Corrupt`, `Storage`.
     pub fn delete_flows(&self, pipeline: PipelineId) -> Result<(), Error> {
+        self.drop_journals(pipeline)?;
         let (_, mut found) = self.records.list(&[Space::Flow], &format!("{pipeline}/"))?;
         found.extend(self.records.list(&[Space::Retired], &pipeline.to_string())?.1);
         let writes: Vec<_> = found

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Layers: [`records`] (versioned records with preconditions, few verbs, the seam) ← [`Store`] (resources and a revision to
-//! watch; `flows` adds the commit records of flows, `versions` those of a pipeline's past SQL, `tokens` the account's tokens; none is
+//! watch; `flows` adds the commit records of flows, `journal` what each commit made, `versions` those of a pipeline's past SQL, `tokens` the account's tokens; none is
 //! part of the revision).
 //!
 //! **Invariant:** whatever a method reports as done is on disk; a change of several records happens whole or not at all;
@@ -25,6 +25,7 @@ mod error;
 mod flows;
 mod hex;
 mod identity;
+mod journal;
 mod private_file;
 pub mod records;
 mod resources;
@@ -37,6 +38,7 @@ pub use catalog::{Catalog, Legacy};
 pub use error::{Error, ErrorKind};
 pub use flows::{FlowKey, FlowRecord, FlowState};
 pub use identity::Identity;
+pub use journal::{Before, Entry, Head, Ledger, Made, MadeFile, MadeLetters};
 pub use resources::{Change, Store};
 pub use sqlite::SqliteRecords;
 pub use tokens::{NewToken, USES_SAVED_EVERY};

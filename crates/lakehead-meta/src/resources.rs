@@ -98,7 +98,13 @@ impl Store {
                 Space::Pipeline => Change::PutPipeline(parse(*space, record)?),
                 Space::Legacy => Change::PutLegacy { pipeline: parse(*space, record)?, credentials: None },
                 Space::Bucket => Change::PutBucket(parse(*space, record)?),
-                Space::Credentials | Space::Flow | Space::Retired | Space::Token | Space::Version => continue,
+                Space::Credentials
+                | Space::Flow
+                | Space::Journal
+                | Space::JournalHead
+                | Space::Retired
+                | Space::Token
+                | Space::Version => continue,
             });
         }
         Ok(Store {

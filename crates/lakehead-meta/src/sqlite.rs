@@ -61,12 +61,23 @@ impl SqliteRecords {
         let failed = |doing: &'static str| move |e| Error::sqlite(path, doing, e);
         let mut connection = Connection::open(path).map_err(failed("open the metadata store"))?;
         connection.busy_timeout(BUSY_TIMEOUT).map_err(failed("open the metadata store"))?;
+        let in_use = "open the metadata store (is another server running on this data directory?)";
         connection
             .execute_batch(
-                "PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;
-                 PRAGMA trusted_schema = OFF;",
+                "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;",
             )
-            .map_err(failed("open the metadata store (is another server running on this data directory?)"))?;
+            .map_err(failed(in_use))?;
+        // Where it cannot change the mode, SQLite says which one stays, and no error.
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(failed(in_use))?;
+        if !mode.eq_ignore_ascii_case("wal") {
+            let text = format!(
+                "{}: cannot keep a write-ahead journal, mode {mode} stays; is the disk in order?",
+                path.display()
+            );
+            return Err(Error::new(ErrorKind::Storage, text));
+        }
         prepare(path, &mut connection)?;
         Ok(SqliteRecords { path: path.to_owned(), inner: Mutex::new(Inner { connection, poisoned: false }) })
     }

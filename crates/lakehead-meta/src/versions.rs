@@ -15,6 +15,7 @@ use lakehead_model::{PipelineId, Position, StreamId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::flows::{FlowKey, FlowState, flow_write};
+use crate::journal::{Made, MadeLetters};
 use crate::records::{Expect, Space, Write};
 use crate::resources::{json, parse};
 use crate::{Error, ErrorKind, Store};
@@ -77,11 +78,17 @@ pub struct Retired {
     /// The highest serial number that may have been given away.
     #[serde(default)]
     pub serial: u64,
+    /// What of the totals stands in journals. The rest was done before there were any.
+    #[serde(default)]
+    pub journaled: Totals,
 }
 
 impl Retired {
-    fn add(&mut self, state: &FlowState) {
+    fn add(&mut self, state: &FlowState, is_journaled: bool) {
         self.totals.add(state);
+        if is_journaled {
+            self.journaled.add(state);
+        }
         self.serial = self.serial.max(state.serial);
         if let Some(stream) = state.stream {
             let end = self.ends.entry(stream).or_insert(state.committed);
@@ -91,7 +98,8 @@ impl Retired {
 }
 
 impl Totals {
-    fn add(&mut self, state: &FlowState) {
+    /// Adds what a flow has done.
+    pub fn add(&mut self, state: &FlowState) {
         self.accepted += state.committed.since(state.start);
         self.delivered += state.delivered;
         self.filtered += state.filtered;
@@ -100,6 +108,18 @@ impl Totals {
         self.rows += state.rows;
         self.files += state.files;
         self.file_bytes += state.file_bytes;
+    }
+
+    /// Adds other sums.
+    pub fn join(&mut self, other: &Totals) {
+        self.accepted += other.accepted;
+        self.delivered += other.delivered;
+        self.filtered += other.filtered;
+        self.dead_lettered += other.dead_lettered;
+        self.lost += other.lost;
+        self.rows += other.rows;
+        self.files += other.files;
+        self.file_bytes += other.file_bytes;
     }
 }
 
@@ -131,16 +151,24 @@ impl Store {
         record.map_or(Ok(Retired::default()), |record| parse(Space::Retired, &record))
     }
 
-    /// Gives up flows whose stream or sink is gone: what they have done is kept in the sums, they are not.
+    /// Gives up flows whose stream or sink is gone: what they have done is kept in the sums, they are not. With each the dead
+    /// letters that stay of a commit it had under way.
     ///
     /// # Errors
     /// `Conflict` if one of them changes meanwhile; `Corrupt`, `Storage`.
-    pub fn retire_flows(&self, pipeline: PipelineId, keys: &[FlowKey]) -> Result<(), Error> {
+    pub fn retire_flows(
+        &self,
+        pipeline: PipelineId,
+        given_up: &[(FlowKey, Option<MadeLetters>)],
+    ) -> Result<(), Error> {
         let mut retired = self.retired(pipeline)?;
         let mut writes = Vec::new();
         for (key, version, stored) in self.stored_flows(pipeline)? {
-            if keys.contains(&key) {
-                retired.add(&stored.state);
+            if let Some((_, letters)) = given_up.iter().find(|(k, _)| *k == key) {
+                let made = Made { letters: letters.clone(), ..Made::default() };
+                self.enter(key, &stored.state, &stored.state, &made, &mut writes)?;
+                let is_journaled = letters.is_some() || self.is_journaled(key, &stored.state)?;
+                retired.add(&stored.state, is_journaled);
                 let expect = Expect::Version(version);
                 writes.push(Write { space: Space::Flow, key: key.to_string(), expect, value: None });
             }
@@ -167,7 +195,7 @@ impl Store {
             if stored.intent.is_some() {
                 return conflict(format!("flow {key} has a commit under way"));
             }
-            retired.add(state);
+            retired.add(state, self.is_journaled(*key, state)?);
             let Some(stream) = state.stream else {
                 return conflict(format!("flow {key} does not say what it reads"));
             };

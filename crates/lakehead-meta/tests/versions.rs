@@ -142,7 +142,7 @@ fn a_flow_that_is_given_up_leaves_its_counts_position_and_serial() {
     let flow = FlowState { serial: 9, ..state(1, 7, 0, 20) };
     store.create_flows(&[(key(0), flow), (key(1), state(1, 8, 0, 5))]).unwrap();
     store.record_intent(key(0), Position(20), b"{}").unwrap();
-    store.retire_flows(PIPELINE, &[key(0)]).unwrap();
+    store.retire_flows(PIPELINE, &[(key(0), None)]).unwrap();
     assert_eq!(store.flow(key(0)).unwrap(), None);
     let retired = store.retired(PIPELINE).unwrap();
     assert_eq!((retired.totals.delivered, retired.serial), (20, 9));

@@ -34,6 +34,8 @@ pub const BATCH_BYTES: std::ops::RangeInclusive<u64> = 1_000..=100_000_000;
 pub const BATCH_AGE_MILLISECONDS: std::ops::RangeInclusive<u64> = 250..=300_000;
 /// Records after which a legacy pipeline may be told to finish a file.
 pub const BATCH_ROWS: std::ops::RangeInclusive<u64> = 100..=10_000_000;
+/// Commits of which the files are remembered, of one statement of a pipeline; ours.
+pub const JOURNAL_ENTRIES_MAX: u64 = 10_000;
 /// SQL text of a pipeline; ours.
 pub const SQL_BYTES_MAX: usize = 64 << 10;
 /// Body of a management request; ours.

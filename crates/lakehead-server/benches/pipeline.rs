@@ -16,10 +16,11 @@ use std::sync::Arc;
 use lakehead_decode::{Bounds, Decoder, arrow_schema, frame_lines};
 use lakehead_disk::SystemDisk;
 use lakehead_model::resource::{FileNaming, FilesConfig, ParquetFormat, RollingPolicy, SinkFormat};
-use lakehead_model::{Schema, SystemClock, SystemRandom, Timestamp};
-use lakehead_sink::{Seams, Writer, WriterSettings};
+use lakehead_model::{Position, Schema, StreamId, SystemClock, SystemRandom, Timestamp};
+use lakehead_sink::{FirstRecord, Seams, Writer, WriterSettings};
 use lakehead_transform::{Source, Statement, compile};
 
+const FIRST: FirstRecord = FirstRecord { position: Position::ZERO, ingest_time: Timestamp(0) };
 const BYTES: usize = 96_000_000;
 const BODY_BYTES: usize = 1 << 20;
 const BATCH_ROWS: usize = 16 << 10;
@@ -107,10 +108,10 @@ fn run(dir: &Path, schema: &Schema, bodies: &[(Vec<u8>, Vec<Bounds>)], statement
     let mut writer = Writer::new(settings(dir), seams, Arc::default(), 0).unwrap();
     let mut hand_on = |decoder: &mut Decoder| {
         let batch = decoder.finish();
-        let Some(statement) = statement else { return writer.write(&batch, &"".into()).unwrap() };
+        let Some(statement) = statement else { return writer.write(&batch, &"".into(), FIRST).unwrap() };
         let batch = if statement.reads_ingest_time { with_ingest_time(&batch) } else { batch };
         let out = statement.program.run(&batch, Timestamp(1_790_000_000_000_000)).unwrap();
-        writer.write(&out.rows, &"".into()).unwrap();
+        writer.write(&out.rows, &"".into(), FIRST).unwrap();
     };
     for (body, bounds) in bodies {
         for bounds in bounds {
@@ -153,6 +154,7 @@ fn settings(dir: &Path) -> WriterSettings {
         format: SinkFormat::Parquet(ParquetFormat::default()),
         staging_dir: dir.to_owned(),
         flow: "bench".into(),
+        stream: StreamId(1),
         writer_index: 0,
         origin: Vec::new(),
     }

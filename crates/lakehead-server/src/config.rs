@@ -80,6 +80,8 @@ pub struct Log {
     pub quota_bytes: u64,
     /// How long records are kept after every pipeline has passed them, if the quota allows.
     pub retention_seconds: u64,
+    /// `Idempotency-Key`s remembered, over all streams; younger ones displace older ones. About 90 bytes of memory each.
+    pub idempotency_keys_max: usize,
     /// Start although the log is damaged, and go on without what cannot be read. For one start, after a refusal that says so.
     pub accept_loss: bool,
 }
@@ -90,6 +92,7 @@ impl Default for Log {
             segment_bytes: 64 << 20,
             quota_bytes: 16 << 30,
             retention_seconds: 24 * 3600,
+            idempotency_keys_max: 500_000,
             accept_loss: false,
         }
     }
@@ -195,6 +198,7 @@ const ENVIRONMENT: &[(&str, &[&str], Kind)] = &[
     ("LAKEHEAD_LOG__SEGMENT_BYTES", &["log", "segment_bytes"], Kind::Integer),
     ("LAKEHEAD_LOG__QUOTA_BYTES", &["log", "quota_bytes"], Kind::Integer),
     ("LAKEHEAD_LOG__RETENTION_SECONDS", &["log", "retention_seconds"], Kind::Integer),
+    ("LAKEHEAD_LOG__IDEMPOTENCY_KEYS_MAX", &["log", "idempotency_keys_max"], Kind::Integer),
     ("LAKEHEAD_LOG__ACCEPT_LOSS", &["log", "accept_loss"], Kind::Flag),
     ("LAKEHEAD_INGEST__CONNECTIONS_MAX", &["ingest", "connections_max"], Kind::Integer),
     ("LAKEHEAD_INGEST__IN_FLIGHT_BYTES_MAX", &["ingest", "in_flight_bytes_max"], Kind::Integer),

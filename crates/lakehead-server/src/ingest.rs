@@ -5,12 +5,14 @@
 //! ```
 //!
 //! **Invariants:** nothing is inflated or read for whoever may not send. A 200 leaves only after the log has synced the whole
-//! request; every other answer means that nothing of it was kept, except when the connection breaks before any answer.
+//! request; every other answer means that nothing of it was kept, except [`Refusal::Unknown`] and a connection that breaks before
+//! any answer: then the same request may be sent again under its `Idempotency-Key`, and is stored once.
 
 mod binding;
 mod body;
 mod cors;
 pub mod endpoints;
+pub(crate) mod idempotency;
 pub mod inflate;
 
 use std::sync::Arc;
@@ -21,7 +23,7 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use hyper::body::Incoming;
 use lakehead_decode::{BodyError, frame_array, frame_lines};
 use lakehead_hosts::names::{PIPELINES_DOMAIN, STREAMS_DOMAIN};
-use lakehead_log::{Append, AppendError, LocalLog};
+use lakehead_log::{Append, AppendError, AppendKey, LocalLog};
 use lakehead_model::limits::REQUEST_BYTES_MAX;
 use lakehead_model::{Clock, StreamId};
 use prometheus::IntCounter;
@@ -36,6 +38,9 @@ use crate::access::{self, Access, Denied, Peer};
 use crate::http::answer::{self, Body};
 use crate::http::plain::PlainHead;
 use crate::metrics::Metrics;
+
+/// How long a request waits for the disk.
+const ACK_WAIT_MAX: Duration = Duration::from_secs(10);
 
 /// What the ingest side needs. Shared by all connections.
 pub struct Ingest {
@@ -83,6 +88,21 @@ pub(crate) enum Refusal {
     /// The disk quota is used up: try again when pipelines have caught up.
     Full,
     Stopping,
+    /// What stands in the `Idempotency-Key` header is none.
+    Key(String),
+    /// Other records are stored under the key.
+    KeyTaken,
+    /// The disk did not answer in time; whether the records are kept is not known.
+    Unknown,
+}
+
+/// A request that is stored.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Stored {
+    /// Its records.
+    pub(crate) committed: usize,
+    /// It had been before it came, under the same `Idempotency-Key`.
+    pub(crate) is_repeat: bool,
 }
 
 impl Ingest {
@@ -137,11 +157,15 @@ impl Ingest {
         cors::named(self.answer(began, self.accept(endpoint, request, page, peer).await), allowed)
     }
 
-    fn answer(&self, began: Duration, outcome: Result<usize, Refusal>) -> Response<Body> {
+    fn answer(&self, began: Duration, outcome: Result<Stored, Refusal>) -> Response<Body> {
         match outcome {
-            Ok(committed) => {
+            Ok(stored) => {
                 self.note_accepted(began);
-                answer::json(StatusCode::OK, acknowledgement(committed))
+                let mut response = answer::json(StatusCode::OK, acknowledgement(stored.committed));
+                if stored.is_repeat {
+                    response.headers_mut().insert(idempotency::REPLAYED, idempotency::TRUE);
+                }
+                response
             }
             Err(refusal) => {
                 let response = refusal.answer();
@@ -162,16 +186,17 @@ impl Ingest {
         request: Request<Incoming>,
         page: Page,
         peer: Peer,
-    ) -> Result<usize, Refusal> {
+    ) -> Result<Stored, Refusal> {
         if request.method() != Method::POST {
             return Err(Refusal::Method);
         }
         let endpoint =
             self.admit(endpoint, access::only(request.headers(), header::AUTHORIZATION), page, peer)?;
         let shape = Shape::of(request.headers())?;
+        let key = idempotency::of(request.headers())?;
         let (_room, received) =
             self.budget.read(request.into_body(), shape.encoding, self.clock.as_ref()).await?;
-        self.append(&endpoint, shape, received).await
+        self.append(&endpoint, shape, key, received).await
     }
 
     /// Lets a request in. A stream that does not exist refuses like one that wants a token, so that nobody without a token
@@ -202,7 +227,13 @@ impl Ingest {
         self.endpoints.get(id).filter(|e| e.http.enabled)
     }
 
-    async fn append(&self, endpoint: &Endpoint, shape: Shape, received: Bytes) -> Result<usize, Refusal> {
+    async fn append(
+        &self,
+        endpoint: &Endpoint,
+        shape: Shape,
+        key: Option<AppendKey>,
+        received: Bytes,
+    ) -> Result<Stored, Refusal> {
         let body = match shape.encoding {
             Encoding::Identity => received,
             encoding => Bytes::from(encoding.inflate(&received, REQUEST_BYTES_MAX)?),
@@ -212,12 +243,17 @@ impl Ingest {
             if shape.lines { frame_lines(&body, &mut bounds) } else { frame_array(&body, &mut bounds) };
         framed.map_err(|e| Refusal::of_body(&e, &body))?;
         let (records, bytes) = (bounds.len(), body.len());
-        if records > 0 {
-            self.log.append(Append { partition: endpoint.partition, body, records: bounds.into() }).await?;
+        if records == 0 {
+            return Ok(Stored { committed: 0, is_repeat: false });
+        }
+        let append = Append { partition: endpoint.partition, body, records: bounds.into(), key };
+        let appended = tokio::time::timeout(ACK_WAIT_MAX, self.log.append(append));
+        let is_repeat = appended.await.map_err(|_| Refusal::Unknown)??.is_repeat;
+        if !is_repeat {
             endpoint.records.inc_by(records as u64);
             endpoint.bytes.inc_by(bytes as u64);
         }
-        Ok(records)
+        Ok(Stored { committed: records, is_repeat })
     }
 }
 
@@ -225,6 +261,7 @@ impl Ingest {
 pub(crate) struct PlainRequest {
     endpoint: Arc<Endpoint>,
     shape: Shape,
+    key: Option<AppendKey>,
     began: Duration,
 }
 
@@ -235,7 +272,8 @@ impl Ingest {
         let endpoint = self.endpoint(self.target(head.path, Some(head.host)).unwrap_or_default());
         let endpoint = self.admit(endpoint, head.authorization, Page::None, peer)?;
         let shape = Shape { encoding: Encoding::Identity, lines: is_lines(head.content_type) };
-        Ok(PlainRequest { endpoint, shape, began })
+        let key = head.idempotency_key.map(idempotency::parse).transpose()?;
+        Ok(PlainRequest { endpoint, shape, key, began })
     }
 
     pub(crate) async fn room(&self, length: usize) -> Result<Room, Refusal> {
@@ -250,11 +288,10 @@ impl Ingest {
         self.answer(Duration::ZERO, Err(refusal))
     }
 
-    /// The number of records stored.
-    pub(crate) async fn finish_plain(&self, request: PlainRequest, body: Bytes) -> Result<usize, Refusal> {
-        let committed = self.append(&request.endpoint, request.shape, body).await?;
+    pub(crate) async fn finish_plain(&self, request: PlainRequest, body: Bytes) -> Result<Stored, Refusal> {
+        let stored = self.append(&request.endpoint, request.shape, request.key, body).await?;
         self.note_accepted(request.began);
-        Ok(committed)
+        Ok(stored)
     }
 }
 
@@ -310,6 +347,9 @@ pub(crate) fn refusals() -> Vec<(StatusCode, u32, String)> {
         Refusal::Backlogged,
         Refusal::Full,
         Refusal::Stopping,
+        Refusal::Key("Idempotency-Key has 0 characters; 1 to 255 are right".to_owned()),
+        Refusal::KeyTaken,
+        Refusal::Unknown,
     ];
     all.iter().map(Refusal::parts).map(|(status, code, message)| (status, code, message.to_owned())).collect()
 }
@@ -357,6 +397,18 @@ impl Refusal {
             Refusal::Stopping => {
                 (StatusCode::SERVICE_UNAVAILABLE, 10503, "the log is closed; the server is stopping")
             }
+            Refusal::Key(text) => (StatusCode::BAD_REQUEST, 10401, text.as_str()),
+            Refusal::KeyTaken => (
+                StatusCode::UNPROCESSABLE_ENTITY,
+                10422,
+                "other records were stored under this Idempotency-Key; a new request needs a new key",
+            ),
+            Refusal::Unknown => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                10504,
+                "the disk is slow, and whether the records are stored is not known; with an Idempotency-Key the same \
+                 request can be sent again and is stored once",
+            ),
         }
     }
 
@@ -366,7 +418,7 @@ impl Refusal {
         let headers = response.headers_mut();
         let retry_seconds = match self {
             Refusal::Backlogged | Refusal::TooManyGuesses => Some("1"),
-            Refusal::Full | Refusal::Draining | Refusal::Stopping => Some("10"),
+            Refusal::Full | Refusal::Draining | Refusal::Stopping | Refusal::Unknown => Some("10"),
             _ => None,
         };
         if let Some(seconds) = retry_seconds {
@@ -438,6 +490,7 @@ impl From<AppendError> for Refusal {
         match e {
             AppendError::Full => Refusal::Full,
             AppendError::Backlogged => Refusal::Backlogged,
+            AppendError::KeyTaken => Refusal::KeyTaken,
             AppendError::TooLarge => Refusal::TooLarge("the body does not fit a segment of the log".into()),
             _ => Refusal::Stopping,
         }

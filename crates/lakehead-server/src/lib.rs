@@ -2,6 +2,7 @@
 
 pub mod access;
 pub mod api;
+mod audit;
 mod binding;
 mod columns;
 pub mod config;

@@ -28,5 +28,7 @@ mod status;
 mod supervisor;
 pub(crate) mod turnstile;
 
+pub(crate) use commit::letters_under_way;
+pub(crate) use dead_letters::{letters_folder, letters_of_name};
 pub use status::Statuses;
 pub use supervisor::{Runtime, Supervisor};

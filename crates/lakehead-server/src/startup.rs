@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use crate::access::Access;
+use crate::audit;
 use crate::config::Config;
 use crate::front::Front;
 use crate::hosts::{self, Account};
@@ -108,13 +109,14 @@ impl Server {
         let (closing, close) = watch::channel(false);
         let (stopping, stop) = watch::channel(false);
         let statuses = Arc::new(Statuses::default());
+        let uploads = Uploads::default();
         let supervisor = Supervisor::new(
             Runtime {
                 store: Arc::clone(&store),
                 log: log.clone(),
                 storage: Arc::clone(&storage),
                 memory: Arc::new(MemoryBudget::new(config.sinks.buffer_bytes_max)),
-                uploads: Uploads::default(),
+                uploads: uploads.clone(),
                 metrics: metrics.clone(),
                 clock: Arc::clone(&clock),
                 random: Arc::clone(&random),
@@ -142,15 +144,17 @@ impl Server {
             drain.clone(),
         );
         let saving_uses = tokio::spawn(save_uses(Arc::clone(&store)));
-        let control = wiring::control(
-            Arc::clone(&store),
-            log.clone(),
+        let audited = audit::Parts {
+            store: Arc::clone(&store),
+            log: log.clone(),
             storage,
-            statuses,
-            Arc::clone(&clock),
-            Arc::clone(&random),
-            &identity,
-        );
+            disk,
+            random: Arc::clone(&random),
+            uploads,
+            data_dir,
+            async_runtime: tokio::runtime::Handle::current(),
+        };
+        let control = wiring::control(audited, statuses, Arc::clone(&clock), &identity);
         let api = wiring::api(Arc::clone(&control), access, &base_url);
         let front = Arc::new(Front::new(ingest, api, log.clone(), metrics, drain));
         let mut serving = JoinSet::new();
@@ -272,6 +276,7 @@ fn open_log(
         segment_bytes: config.log.segment_bytes,
         quota_bytes: config.log.quota_bytes,
         retention: Duration::from_secs(config.log.retention_seconds),
+        keys_max: config.log.idempotency_keys_max,
         accept_loss: config.log.accept_loss,
         ..lakehead_log::Settings::new(config.data_dir.join("log"))
     };

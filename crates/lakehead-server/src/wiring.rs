@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use axum::Router;
 use lakehead_decode::arrow_schema;
-use lakehead_log::LocalLog;
-use lakehead_meta::{Identity, Store};
+use lakehead_meta::Identity;
 use lakehead_model::resource::{Sink, Stream};
-use lakehead_model::{Clock, PipelineId, Random, StreamId};
+use lakehead_model::{Clock, PipelineId, StreamId};
 use lakehead_transform::{Refusal, Source, StepSummary};
 
 use crate::access::Access;
 use crate::api::{self, Api};
+use crate::audit::{self, Audits};
 use crate::control::{
     BucketStore, Control, Error, LocalBuckets, Object, ObjectEntry, Parts, SqlCompiler, SqlPlace, SqlRefusal,
     StatementRef, StepRef, Usage,
@@ -25,17 +25,18 @@ use crate::storage::Storage;
 const PLANNING_AT_ONCE: usize = 2;
 
 pub(crate) fn control(
-    store: Arc<Store>,
-    log: LocalLog,
-    storage: Arc<Storage>,
+    audited: audit::Parts,
     statuses: Arc<Statuses>,
     clock: Arc<dyn Clock>,
-    random: Arc<dyn Random>,
     identity: &Identity,
 ) -> Arc<Control> {
     let planning = Arc::new(Turnstile::new(PLANNING_AT_ONCE));
+    let audit::Parts { store, log, storage, random, .. } = &audited;
+    let (store, log, storage, random) =
+        (Arc::clone(store), log.clone(), Arc::clone(storage), Arc::clone(random));
     Arc::new(Control::new(Parts {
         store,
+        auditor: Arc::new(Audits::new(audited)),
         previewer: Arc::new(Previews::new(log, Arc::clone(&clock), Arc::clone(&planning))),
         account_id: identity.account_id().to_owned(),
         sql: Arc::new(Sql { planning }),

@@ -17,9 +17,10 @@ use lakehead_model::resource::{
     FileNaming, FilesConfig, JsonCompression, JsonFormat, ParquetCompression, ParquetFormat, RollingPolicy,
     SinkFormat,
 };
-use lakehead_model::{SystemClock, SystemRandom};
-use lakehead_sink::{Seams, StagedFile, Writer, WriterSettings};
+use lakehead_model::{Position, StreamId, SystemClock, SystemRandom, Timestamp};
+use lakehead_sink::{FirstRecord, Seams, StagedFile, Writer, WriterSettings};
 
+const FIRST: FirstRecord = FirstRecord { position: Position::ZERO, ingest_time: Timestamp(0) };
 const ROWS: usize = 1 << 18;
 const BATCH_ROWS_DEFAULT: usize = 8192;
 
@@ -114,6 +115,7 @@ fn run(dir: &std::path::Path, format: &SinkFormat, batches: &[RecordBatch]) -> (
         format: format.clone(),
         staging_dir: dir.to_owned(),
         flow: "bench".into(),
+        stream: StreamId(1),
         writer_index: 0,
         origin: Vec::new(),
     };
@@ -121,7 +123,7 @@ fn run(dir: &std::path::Path, format: &SinkFormat, batches: &[RecordBatch]) -> (
     let before = Spent::by_now();
     let mut writer = Writer::new(settings, seams, Arc::default(), 0).unwrap();
     for batch in batches {
-        writer.write(batch, &"".into()).unwrap();
+        writer.write(batch, &"".into(), FIRST).unwrap();
     }
     let mut prepared = writer.prepare().unwrap();
     let after = Spent::by_now();

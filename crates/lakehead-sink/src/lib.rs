@@ -36,6 +36,7 @@ mod key;
 mod memory;
 mod naming;
 mod publish;
+mod recount;
 mod staged;
 mod writer;
 
@@ -43,7 +44,8 @@ pub use encode::{JSON_BUFFER_BYTES, check_columns, json_lines};
 pub use error::{Error, ErrorKind};
 pub use key::validate;
 pub use memory::{MEMORY_BYTES_DEFAULT, MemoryBudget};
-pub use naming::Names;
-pub use publish::{Bucket, Published, Publisher, S3Bucket, Store, UploadLimits, Uploads};
+pub use naming::FirstRecord;
+pub use publish::{Bucket, LeftUploads, Published, Publisher, S3Bucket, Store, UploadLimits, Uploads};
+pub use recount::{Recounted, Recounter};
 pub use staged::{StagedFile, clean_staging};
 pub use writer::{OPEN_FILES_MAX, Prepared, Roll, Seams, Writer, WriterSettings, Written};

@@ -1,88 +1,82 @@
-//! Names of files, unique and rising within the process also when the clock stands still or jumps back.
+//! Names of files: made of the first record in them, and of nothing else.
 //!
 //! ```text
-//!   uuid_v7   | 48 bits: Unix milliseconds | 4: version 7 | 12: counter | 2: variant | 62: counter |   RFC 9562 §5.7, §6.2
-//!   ulid      | 48 bits: Unix milliseconds | 80: counter |   written in Crockford's base 32
-//!   uuid      random, version 4
+//!   uuid_v7   | 48 bits: Unix milliseconds | 4: version 7 | 40: position | 2: variant | 34: hash |      RFC 9562 §5.7, §5.8
+//!   ulid      | 48 bits: Unix milliseconds | 40: position | 40: hash |   written in Crockford's base 32
+//!   uuid      | 122 bits: hash | with version 4
 //!   serial    00012-000: a counter of the sink, then the writer
 //! ```
-//! The counter starts at a random value with its highest bit clear for every new millisecond, and grows by a random step
-//! for a name of the same or an earlier millisecond. If it runs over, the name borrows from the next millisecond.
+//! Time and position are those of the record, the hash is one of flow, stream, partition and position. So a flow that reads the
+//! same records again, because an older data folder was put back, asks for the same names: what it would write a second time is
+//! met by the object that is there ([`crate::ErrorKind::Conflict`]), wherever the files are cut this time. And names rise with
+//! the records, whatever the clock does: within a stream neither ingest times nor positions go back.
 
 use std::sync::Arc;
 
 use lakehead_model::resource::NamingStrategy;
-use lakehead_model::{Clock, Random};
-use parking_lot::Mutex;
+use lakehead_model::{Position, Random, Timestamp};
+use sha2::{Digest, Sha256};
 
-/// The source of file names. One per process: uniqueness in time order is a promise across all writers.
+/// The record that made the first row of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "said above")]
+pub struct FirstRecord {
+    pub position: Position,
+    pub ingest_time: Timestamp,
+}
+
+/// Names the files of one flow.
 #[derive(Debug)]
-pub struct Names {
-    clock: Arc<dyn Clock>,
+pub(crate) struct Names {
+    /// Whose records they hold: the flow and its stream.
+    of: String,
+    /// The writer, for [`NamingStrategy::Serial`].
+    writer_index: u32,
     random: Arc<dyn Random>,
-    last: Mutex<Last>,
-}
-
-#[derive(Debug, Default)]
-struct Last {
-    uuid: Rising<74>,
-    ulid: Rising<80>,
-}
-
-/// The last name given out: milliseconds, then a counter of `BITS` bits.
-#[derive(Debug, Default)]
-struct Rising<const BITS: u32> {
-    millis: u64,
-    counter: u128,
-}
-
-impl<const BITS: u32> Rising<BITS> {
-    fn next(&mut self, now_millis: u64, random: &dyn Random) -> (u64, u128) {
-        let fresh = |random: &dyn Random| random.u128() >> (128 - BITS + 1);
-        if now_millis > self.millis {
-            self.millis = now_millis;
-            self.counter = fresh(random);
-        } else {
-            self.counter += 1 + u128::from(random.u64() >> 32);
-            if self.counter >> BITS != 0 {
-                self.millis += 1;
-                self.counter = fresh(random);
-            }
-        }
-        (self.millis & 0xFFFF_FFFF_FFFF, self.counter)
-    }
 }
 
 impl Names {
-    pub fn new(clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
-        Names { clock, random, last: Mutex::default() }
+    pub(crate) fn new(of: String, writer_index: u32, random: Arc<dyn Random>) -> Self {
+        Names { of, writer_index, random }
     }
 
-    /// The next name. `serial` and `writer` are used by [`NamingStrategy::Serial`] alone.
-    pub(crate) fn next(&self, strategy: NamingStrategy, serial: u64, writer: u32) -> String {
+    /// The name of the file that `first` begins. `serial` is used by [`NamingStrategy::Serial`] alone.
+    pub(crate) fn name(
+        &self,
+        strategy: NamingStrategy,
+        first: FirstRecord,
+        partition: &str,
+        serial: u64,
+    ) -> String {
+        let millis = u64::try_from(first.ingest_time.as_millis()).unwrap_or(0) & 0xFFFF_FFFF_FFFF;
+        let time = u128::from(millis) << 80;
+        let position = u128::from(first.position.0 & 0xFF_FFFF_FFFF);
         match strategy {
-            NamingStrategy::Serial => format!("{serial:05}-{writer:03}"),
-            NamingStrategy::Uuid => uuid(self.random.u128(), 4),
+            NamingStrategy::Serial => format!("{serial:05}-{:03}", self.writer_index),
+            NamingStrategy::Uuid => uuid(self.hash(first.position, partition), 4),
             NamingStrategy::UuidV7 => {
-                let (millis, counter) = self.last.lock().uuid.next(self.now_millis(), &*self.random);
-                let high = counter >> 62;
-                let low = counter & ((1 << 62) - 1);
-                uuid(u128::from(millis) << 80 | high << 64 | low, 7)
+                // 12 of the position's bits stand before the variant, 28 behind it.
+                let (high, low) = (position >> 28, position & 0xFFF_FFFF);
+                let hash = self.hash(first.position, partition) >> 94;
+                uuid(time | high << 64 | low << 34 | hash, 7)
             }
-            NamingStrategy::Ulid => {
-                let (millis, counter) = self.last.lock().ulid.next(self.now_millis(), &*self.random);
-                ulid(u128::from(millis) << 80 | counter)
-            }
+            NamingStrategy::Ulid => ulid(time | position << 40 | self.hash(first.position, partition) >> 88),
         }
     }
 
-    /// A name that no other file has, for staged files and probes.
+    /// A name that no other file has, for staged files.
     pub(crate) fn unique(&self) -> String {
         format!("{:032x}", self.random.u128())
     }
 
-    fn now_millis(&self) -> u64 {
-        u64::try_from(self.clock.now().as_millis()).unwrap_or(0)
+    fn hash(&self, position: Position, partition: &str) -> u128 {
+        let mut hash = Sha256::new();
+        for part in [self.of.as_bytes(), partition.as_bytes()] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        hash.update(position.0.to_le_bytes());
+        hash.finalize().iter().take(16).fold(0, |bits, byte| bits << 8 | u128::from(*byte))
     }
 }
 

@@ -4,10 +4,11 @@
 //! recognised by its size and, where the target gives it, its checksum. Another object under a key is an error that names
 //! the key; nothing is ever overwritten.
 
+mod left_uploads;
 mod local;
 mod multipart;
 mod objects;
-mod retry;
+pub(crate) mod retry;
 mod s3;
 
 use std::path::PathBuf;
@@ -21,6 +22,7 @@ use crate::{Error, ErrorKind, Seams, StagedFile};
 use self::local::LocalFolder;
 use self::objects::Objects;
 
+pub use self::left_uploads::LeftUploads;
 pub use self::objects::{Store, UploadLimits, Uploads};
 pub use self::s3::S3Bucket;
 
@@ -93,7 +95,9 @@ impl Publisher {
                 Ok(Publisher { staging_dir, disk, target: Target::Local(Arc::new(folder)) })
             }
             Bucket::S3(bucket) => {
-                Publisher::into_store(Arc::new(bucket.client()?), staging_dir, seams, uploads).await
+                let client = bucket.client()?;
+                let left = bucket.left_uploads(client.clone())?;
+                Publisher::into_store(Arc::new(client), Arc::new(left), staging_dir, seams, uploads).await
             }
         }
     }
@@ -104,11 +108,12 @@ impl Publisher {
     /// [`ErrorKind::Unavailable`], [`ErrorKind::Refused`].
     pub async fn into_store(
         store: Arc<dyn Store>,
+        left: Arc<dyn LeftUploads>,
         staging_dir: PathBuf,
         seams: &Seams,
         uploads: Uploads,
     ) -> Result<Publisher, Error> {
-        let objects = Objects::new(store, staging_dir.clone(), seams, uploads).await?;
+        let objects = Objects::new(store, left, staging_dir.clone(), seams, uploads).await?;
         let disk = seams.disk.clone();
         Ok(Publisher { staging_dir, disk, target: Target::Objects(Arc::new(objects)) })
     }

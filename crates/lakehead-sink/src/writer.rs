@@ -14,31 +14,30 @@ use arrow::datatypes::SchemaRef;
 use lakehead_disk::Disk;
 use lakehead_model::limits::ROLL_INTERVAL_SECONDS_DEFAULT;
 use lakehead_model::resource::{FilesConfig, NamingStrategy, RollingPolicy, SinkFormat};
-use lakehead_model::{Clock, Random, Timestamp};
+use lakehead_model::{Clock, Random, StreamId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::encode::Encoder;
 use crate::key::Keys;
 use crate::memory::Share;
+use crate::naming::{FirstRecord, Names};
 use crate::staged::{Output, STAGED_SUFFIX, remove};
-use crate::{Error, ErrorKind, MemoryBudget, Names, StagedFile};
+use crate::{Error, ErrorKind, MemoryBudget, StagedFile};
 
 /// Files a writer has open at most. Reaching it asks for a roll.
 pub const OPEN_FILES_MAX: usize = 16;
 
-/// What a writer takes from the outside world. Clone one for all writers of a process, so that they share their names.
+/// What a writer takes from the outside world.
 #[derive(Debug, Clone)]
 pub struct Seams {
     pub clock: Arc<dyn Clock>,
     pub disk: Arc<dyn Disk>,
     pub random: Arc<dyn Random>,
-    pub names: Arc<Names>,
 }
 
 impl Seams {
     pub fn new(clock: Arc<dyn Clock>, random: Arc<dyn Random>, disk: Arc<dyn Disk>) -> Self {
-        let names = Arc::new(Names::new(clock.clone(), random.clone()));
-        Seams { clock, disk, random, names }
+        Seams { clock, disk, random }
     }
 }
 
@@ -50,8 +49,10 @@ pub struct WriterSettings {
     /// A folder on local disk, shared with every writer and publisher that [`clean_staging`](crate::clean_staging) is called
     /// for. On the file system of a local bucket, publishing copies nothing.
     pub staging_dir: PathBuf,
-    /// Says in the names of staged files whose they are.
+    /// Says in the names of staged files whose they are, and tells the names of files apart from other flows'.
     pub flow: String,
+    /// The stream whose positions the records have.
+    pub stream: StreamId,
     /// Tells flows into one sink apart in serial names: `00012-000`, `00012-001`.
     pub writer_index: u32,
     /// Keys and values for the footers of Parquet files; JSON files have no place for them.
@@ -96,6 +97,7 @@ pub struct Writer {
     settings: WriterSettings,
     seams: Seams,
     keys: Keys,
+    names: Names,
     rolling: Rolling,
     share: Share,
     open: BTreeMap<Arc<str>, OpenFile>,
@@ -160,6 +162,11 @@ impl Writer {
         Ok(Writer {
             rolling: Rolling::new(&settings.config.rolling_policy),
             keys,
+            names: Names::new(
+                format!("{} of {}", settings.flow, settings.stream),
+                settings.writer_index,
+                seams.random.clone(),
+            ),
             share: Share::new(memory),
             open: BTreeMap::new(),
             schema: None,
@@ -182,11 +189,17 @@ impl Writer {
         self.keys.partition(ingest_time)
     }
 
-    /// Encodes rows of one partition. They are on disk after [`Writer::prepare`], and not before.
+    /// Encodes rows of one partition. They are on disk after [`Writer::prepare`], and not before. `first` is the record that
+    /// made the first of them: it names the file if they begin one.
     ///
     /// # Errors
     /// [`ErrorKind::OpenFiles`]: nothing was written, roll first. [`ErrorKind::Encode`], [`ErrorKind::Staging`].
-    pub fn write(&mut self, batch: &RecordBatch, partition: &Arc<str>) -> Result<(), Error> {
+    pub fn write(
+        &mut self,
+        batch: &RecordBatch,
+        partition: &Arc<str>,
+        first: FirstRecord,
+    ) -> Result<(), Error> {
         if batch.num_rows() == 0 {
             return Ok(());
         }
@@ -197,7 +210,7 @@ impl Writer {
         }
         self.last_row = now;
         if !self.open.contains_key(partition) {
-            let file = self.open_file(batch, partition)?;
+            let file = self.open_file(batch, partition, first)?;
             self.open.insert(partition.clone(), file);
         }
         let file = self.open.get_mut(partition).expect("it was opened above");
@@ -347,20 +360,25 @@ impl Writer {
         }
     }
 
-    fn open_file(&mut self, first: &RecordBatch, partition: &str) -> Result<OpenFile, Error> {
+    fn open_file(
+        &mut self,
+        rows: &RecordBatch,
+        partition: &str,
+        first: FirstRecord,
+    ) -> Result<OpenFile, Error> {
         if self.open.len() >= OPEN_FILES_MAX {
             return Err(Error::new(
                 ErrorKind::OpenFiles,
                 format!("{OPEN_FILES_MAX} files are open; a file for {partition:?} would be one too many"),
             ));
         }
-        let Seams { disk, names, .. } = &self.seams;
-        let staged = format!("{}.{}{STAGED_SUFFIX}", tame(&self.settings.flow), names.unique());
+        let disk = &self.seams.disk;
+        let staged = format!("{}.{}{STAGED_SUFFIX}", tame(&self.settings.flow), self.names.unique());
         let output = Output::create(&**disk, &self.settings.staging_dir, &staged)?;
         self.uncommitted.push(staged.clone());
-        let encoder = Encoder::new(output, &self.settings.format, &self.settings.origin, first)?;
+        let encoder = Encoder::new(output, &self.settings.format, &self.settings.origin, rows)?;
         let strategy = self.settings.config.file_naming.strategy.unwrap_or_default();
-        let name = names.next(strategy, self.next_serial, self.settings.writer_index);
+        let name = self.names.name(strategy, first, partition, self.next_serial);
         if strategy == NamingStrategy::Serial {
             self.next_serial += 1;
         }

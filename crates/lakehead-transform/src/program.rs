@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, RecordBatch, RecordBatchOptions, UInt32Array};
+use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, RecordBatch, RecordBatchOptions, UInt32Array};
 use arrow::compute::{CastOptions, cast_with_options, filter, filter_record_batch, take};
 use arrow::datatypes::{Field, Schema, SchemaRef, UInt32Type};
 use arrow::error::ArrowError;
@@ -63,6 +63,8 @@ pub struct Output {
     pub rows: RecordBatch,
     /// Rows of the input that have at least one row in `rows`.
     pub kept: usize,
+    /// The row of the input that the first of `rows` comes from, if there is any.
+    pub first: Option<usize>,
 }
 
 /// A row of the batch made an expression fail (division by zero, a cast that cannot work, an overflow), or the batch asks for
@@ -145,23 +147,34 @@ impl Program {
         let makes_rows = self.steps.iter().any(|step| matches!(step, Step::Unnest { .. }));
         let rows = u32::try_from(batch.num_rows()).map_err(|_| too_many_rows())?;
         let origins = makes_rows.then(|| UInt32Array::from_iter_values(0..rows));
-        let mut state = State { batch: batch.clone(), origins };
+        let mut state = State { batch: batch.clone(), origins, masks: Vec::new() };
         for step in &self.steps {
             state = step.run(state)?;
         }
-        let State { batch, origins } = state;
+        let State { batch, origins, masks } = state;
         let columns =
             self.output.fields().iter().zip(batch.columns()).map(|(field, column)| stored(column, field));
         let columns = columns.collect::<Result<Vec<ArrayRef>, _>>()?;
         functions::check_output(&columns)?;
         let rows = with_rows(Arc::clone(&self.output), columns, batch.num_rows())?;
         // Rows are in the order of the input, so those of one record are neighbours.
-        let kept = match origins {
-            None => rows.num_rows(),
-            Some(origins) => origins.values().chunk_by(|a, b| a == b).count(),
+        let (kept, first) = match origins {
+            None => (rows.num_rows(), (rows.num_rows() > 0).then(|| first_through(&masks)).flatten()),
+            Some(origins) => {
+                let kept = origins.values().chunk_by(|a, b| a == b).count();
+                (kept, origins.values().first().map(|row| *row as usize))
+            }
         };
-        Ok(Output { rows, kept })
+        Ok(Output { rows, kept, first })
     }
+}
+
+/// The row of the input that filters with these masks, one behind the other, leave as their first.
+fn first_through(masks: &[BooleanArray]) -> Option<usize> {
+    masks.iter().rev().try_fold(0, |row, mask| {
+        let is_kept = |row: &usize| mask.is_valid(*row) && mask.value(*row);
+        (0..mask.len()).filter(is_kept).nth(row)
+    })
 }
 
 fn too_many_rows() -> EvaluationError {
@@ -183,6 +196,8 @@ fn with_rows(schema: SchemaRef, columns: Vec<ArrayRef>, rows: usize) -> Result<R
 struct State {
     batch: RecordBatch,
     origins: Option<UInt32Array>,
+    /// Without origins, what the filters passed so far have kept.
+    masks: Vec<BooleanArray>,
 }
 
 /// A batch of columns whose names nobody looks at.
@@ -207,7 +222,7 @@ impl Column {
 
 impl Step {
     fn run(&self, state: State) -> Result<State, EvaluationError> {
-        let State { batch, origins } = state;
+        let State { batch, origins, mut masks } = state;
         let rows = batch.num_rows();
         match self {
             Step::Filter { predicate, keep } => {
@@ -218,11 +233,14 @@ impl Step {
                 })?;
                 let batch = batch.project(keep)?;
                 if mask.null_count() == 0 && mask.true_count() == rows {
-                    return Ok(State { batch, origins });
+                    return Ok(State { batch, origins, masks });
+                }
+                if origins.is_none() {
+                    masks.push(mask.clone());
                 }
                 let origins = origins.map(|o| filter(&o, mask)).transpose()?;
                 let origins = origins.map(|o| o.as_primitive::<UInt32Type>().clone());
-                Ok(State { batch: filter_record_batch(&batch, mask)?, origins })
+                Ok(State { batch: filter_record_batch(&batch, mask)?, origins, masks })
             }
             Step::Project(columns) => {
                 let arrays = columns.iter().map(|c| {
@@ -231,14 +249,14 @@ impl Step {
                     Ok(column)
                 });
                 let arrays = arrays.collect::<Result<Vec<_>, EvaluationError>>()?;
-                Ok(State { batch: unnamed(arrays, rows)?, origins })
+                Ok(State { batch: unnamed(arrays, rows)?, origins, masks })
             }
             Step::Unnest { column } => {
                 let (columns, from) = unnest(batch.columns(), *column)?;
                 let rows = from.len();
                 let origins = origins.map(|o| take(&o, &from, None)).transpose()?;
                 let origins = origins.map(|o| o.as_primitive::<UInt32Type>().clone());
-                Ok(State { batch: unnamed(columns, rows)?, origins })
+                Ok(State { batch: unnamed(columns, rows)?, origins, masks })
             }
         }
     }

@@ -14,6 +14,7 @@ fn header(offset: u32, bounds_bytes: u32, body_bytes: u32) -> FrameHeader {
         bounds_bytes,
         body_bytes,
         payload_crc: 99,
+        keys: 0,
     }
 }
 

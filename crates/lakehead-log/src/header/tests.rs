@@ -54,11 +54,22 @@ fn a_header_of_any_size_is_found_and_either_copy_will_do() {
 
 #[test]
 fn the_header_of_a_newer_format_is_named_as_such() {
+    let copy = of_version(3);
+    assert!(matches!(SegmentHeader::find(&[copy.clone(), copy].concat()), Found::NewerVersion(3)));
+}
+
+#[test]
+fn the_header_of_an_older_format_is_read() {
+    let copy = of_version(1);
+    assert_eq!(found(&[copy.clone(), copy].concat()), Some((header(9, 2), true, true)));
+}
+
+fn of_version(version: u8) -> Vec<u8> {
     let mut copy = header(9, 2).encode();
-    copy[8] = 2;
+    copy[8] = version;
     let crc = crc(0, &copy[8..]);
     copy[4..8].copy_from_slice(&crc.to_le_bytes());
-    assert!(matches!(SegmentHeader::find(&[copy.clone(), copy].concat()), Found::NewerVersion(2)));
+    copy
 }
 
 #[test]

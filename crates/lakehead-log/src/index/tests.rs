@@ -19,6 +19,7 @@ fn frame(n: u128, first: u64, count: u32, offset: u32, body_bytes: u32) -> Frame
         bounds_bytes: 0,
         body_bytes,
         payload_crc: 0,
+        keys: 0,
     }
 }
 

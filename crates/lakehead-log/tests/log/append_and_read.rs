@@ -30,7 +30,7 @@ fn appends_that_wait_together_become_dense_positions_and_one_ingest_time() {
     let (log, _) = bed.open();
     let appends: Vec<Append> = (0..64).map(|i| append(i % 3, i as u64, 1 + i as usize % 4, 50)).collect();
     let waiting: Vec<_> = appends.iter().map(|a| log.submit(a.clone()).unwrap()).collect();
-    let ranges: Vec<_> = waiting.into_iter().map(|w| w.blocking_recv().unwrap().unwrap()).collect();
+    let ranges: Vec<_> = waiting.into_iter().map(|w| w.blocking_recv().unwrap().unwrap().positions).collect();
     for n in 0..3 {
         let mut all = Vec::new();
         for (append, range) in appends.iter().zip(&ranges).filter(|(a, _)| a.partition == partition(n)) {
@@ -123,6 +123,7 @@ fn record_ranges_that_do_not_fit_the_body_are_refused() {
             partition: partition(1),
             body: Bytes::from_static(b"abcd"),
             records: Records::new(ranges),
+            key: None,
         };
         assert_eq!(store(&log, append), Err(AppendError::Invalid));
     }
@@ -163,7 +164,7 @@ async fn whoever_follows_the_tail_is_woken_by_an_append() {
     let append = log.append(append(1, 1, 2, 10));
     tokio::time::timeout(Duration::from_secs(10), tail.changed()).await.unwrap().unwrap();
     assert_eq!(*tail.borrow(), Position(2));
-    assert_eq!(append.await, Ok(Position(0)..Position(2)));
+    assert_eq!(append.await.map(|appended| appended.positions), Ok(Position(0)..Position(2)));
     tokio::task::spawn_blocking(move || log.close()).await.unwrap();
 }
 

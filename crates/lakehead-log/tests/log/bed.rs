@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lakehead_disk::sim::SimDisk;
-use lakehead_log::{Append, AppendError, Frame, LocalLog, Records, RecoveryReport, Seams, Settings};
+use lakehead_log::{
+    Append, AppendError, AppendKey, Frame, LocalLog, Outcome, Records, RecoveryReport, Seams, Settings,
+};
 use lakehead_model::{Partition, Position, StreamId};
 
 pub(crate) fn partition(n: u128) -> Partition {
@@ -35,12 +37,22 @@ pub(crate) fn body(seed: u64, count: usize, bytes: usize) -> (Bytes, Records) {
 
 pub(crate) fn append(n: u128, seed: u64, count: usize, bytes: usize) -> Append {
     let (body, records) = body(seed, count, bytes);
-    Append { partition: partition(n), body, records }
+    Append { partition: partition(n), body, records, key: None }
 }
 
 /// Appends and waits.
 pub(crate) fn store(log: &LocalLog, append: Append) -> Result<std::ops::Range<Position>, AppendError> {
+    submit(log, append).map(|appended| appended.positions)
+}
+
+/// Appends and waits.
+pub(crate) fn submit(log: &LocalLog, append: Append) -> Outcome {
     log.submit(append)?.blocking_recv().expect("the writer answers")
+}
+
+/// The append as a producer repeats it: under a key.
+pub(crate) fn keyed(key: u128, append: Append) -> Append {
+    Append { key: Some(AppendKey(key)), ..append }
 }
 
 /// The records of a frame, with their positions.

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use lakehead_disk::sim::{Keep, SimDisk};
-use lakehead_log::{Append, LocalLog};
+use lakehead_log::{Append, Appended, LocalLog};
 use lakehead_model::Position;
 
-use crate::bed::{SimBed, append, expected, partition, read_all, store};
+use crate::bed::{SimBed, append, expected, keyed, partition, read_all, store, submit};
 
 const STREAMS: u128 = 3;
 
@@ -65,6 +65,23 @@ impl Ledger {
         }
     }
 
+    /// What is stored and came with a key is not stored again, not even when its segment is gone.
+    fn repeat(&self, log: &LocalLog, context: &str) {
+        for n in 0..STREAMS {
+            let mut first = Position::ZERO;
+            for append in self.submitted.get(&n).into_iter().flatten() {
+                let end = first.plus(append.records.len() as u64);
+                if append.key.is_some() {
+                    let again = submit(log, append.clone());
+                    let expected = Appended { positions: first..end, is_repeat: true };
+                    assert_eq!(again, Ok(expected), "{context}: stream {n}");
+                }
+                first = end;
+            }
+            assert_eq!(log.tail(partition(n)), first, "{context}: stream {n}");
+        }
+    }
+
     fn submit(&mut self, n: u128, append: &Append) {
         self.submitted.entry(n).or_default().push(append.clone());
     }
@@ -80,6 +97,7 @@ fn script(log: &LocalLog, ledger: &mut Ledger) {
             let n = u128::from((group * 7 + i * 5) % 3);
             let bytes = [1, 40, 700, 3000, 511, 20_000, 60 << 10][(seed % 7) as usize];
             let append = append(n, seed, 1 + (seed % 3) as usize % (1 + 40_000 / bytes), bytes);
+            let append = if seed % 2 == 0 { keyed(seed.into(), append) } else { append };
             ledger.submit(n, &append);
             match log.submit(append) {
                 Ok(answer) => waiting.push((n, answer)),
@@ -138,6 +156,7 @@ fn crash_and_check(call: u64, bytes: usize, keeps: &[Keep]) {
         drop(log);
         let (log, _) = second.open();
         ledger.check(&log, &format!("{context}, opened again"));
+        ledger.repeat(&log, &format!("{context}, repeated"));
         for i in 0..10 {
             let append = append(i % STREAMS, 1000 + i as u64, 2, 900);
             ledger.submit(i % STREAMS, &append);

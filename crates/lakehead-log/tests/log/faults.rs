@@ -184,9 +184,31 @@ fn a_slow_disk_bounds_what_waits_and_everything_accepted_is_stored_in_the_end() 
     gate.set(false);
     for (i, answer) in waiting.into_iter().enumerate() {
         let first = Position(1 + i as u64);
-        assert_eq!(answer.blocking_recv().unwrap(), Ok(first..first.plus(1)));
+        let stored = answer.blocking_recv().unwrap().map(|appended| appended.positions);
+        assert_eq!(stored, Ok(first..first.plus(1)));
     }
     store(&log, append(1, 0, 1, 1000)).unwrap();
+    assert_eq!(log.stats().queue_bytes, 0);
+}
+
+#[test]
+fn what_nobody_waits_for_any_more_is_not_stored_unless_it_was_begun() {
+    let bed = SimBed::new(SimDisk::new(), 1024);
+    let (log, _) = bed.open();
+    store(&log, append(1, 0, 1, 10)).unwrap();
+    let gate = Arc::new(Gate::default());
+    let hold = gate.clone();
+    bed.disk.before_sync(move || hold.pass());
+    gate.set(true);
+    let _opens = OpenAtLast(gate.clone());
+    let begun = log.submit(append(1, 1, 1, 10)).unwrap();
+    // Until the writer has taken it, nothing tells a group that is being written from one that waits.
+    std::thread::sleep(Duration::from_millis(100));
+    drop(log.submit(append(1, 2, 1, 10)).unwrap());
+    let kept = log.submit(append(1, 3, 1, 10)).unwrap();
+    drop(begun);
+    gate.set(false);
+    assert_eq!(kept.blocking_recv().unwrap().unwrap().positions, Position(2)..Position(3));
     assert_eq!(log.stats().queue_bytes, 0);
 }
 

@@ -6,4 +6,5 @@ mod conform;
 mod crash;
 mod damage;
 mod faults;
+mod keys;
 mod trim;

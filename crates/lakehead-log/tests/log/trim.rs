@@ -122,6 +122,24 @@ fn under_pressure_committed_records_go_early_and_others_never() {
 }
 
 #[test]
+fn a_disk_smaller_than_the_quota_is_pressure_too() {
+    let bed = SimBed::new(SimDisk::new(), 256);
+    bed.disk.set_capacity(6 * (256 << 10) + (64 << 10));
+    let (log, _) = bed.open();
+    let fill = || (0..1000).find(|&seed| store(&log, append(1, seed, 1, 20_000)).is_err());
+    let stored = fill().expect("the disk fills up");
+    assert_eq!(log.oldest(partition(1)), Position(0), "nothing that is not committed goes");
+    log.trim(partition(1), Position(stored));
+    log.tidy();
+    let kept = log.tail(partition(1)).since(log.oldest(partition(1)));
+    assert!(
+        log.oldest(partition(1)) > Position(0) && kept > stored / 4,
+        "not more than needed: {kept} of {stored} are kept"
+    );
+    assert!(fill().expect("it fills up again") > 10);
+}
+
+#[test]
 fn a_partition_without_readers_keeps_its_retention_under_pressure() {
     let Timed { bed, clock } = timed(6);
     let (log, _) = bed.open();

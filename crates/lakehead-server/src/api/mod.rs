@@ -10,6 +10,7 @@
 //! **Bounds:** a request body is at most `limits::API_BODY_BYTES_MAX`; an object is sent in chunks of 256 KiB, two in memory.
 
 mod account;
+mod audit;
 mod auth;
 mod body;
 mod buckets;

@@ -158,6 +158,14 @@ fn ingest_item() -> Value {
             "operationId": "sendRecords",
             "summary": "Send records to a stream, all or none",
             "security": [{}, { "token": [] }],
+            "parameters": [{
+                "name": "Idempotency-Key",
+                "in": "header",
+                "description": "Names the request within its stream. One that comes again with the same key and body is answered \
+                    alike, with `Idempotent-Replayed: true`, and stored once. The last 500,000 keys of all streams are remembered, \
+                    unless the server is told another number.",
+                "schema": { "type": "string", "minLength": 1, "maxLength": 255 },
+            }],
             "requestBody": {
                 "required": true,
                 "description": "Any content type stands for a JSON array; `application/x-ndjson` for one record a line. \

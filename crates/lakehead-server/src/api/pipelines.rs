@@ -120,9 +120,12 @@ fn to_detailed_json(api: &Api, view: &PipelineView) -> Value {
     out["version"] = view.pipeline.version.into();
     out["running_version"] = view.status.running_version.into();
     out["tables"] = view.tables.iter().map(table).collect();
-    if let Some(Counters { accepted, delivered, filtered, dead_lettered }) = view.status.counters {
+    if let Some(Counters { accepted, delivered, filtered, dead_lettered, lost, in_flight }) =
+        view.status.counters
+    {
         out["counters"] = json!({
             "accepted": accepted, "delivered": delivered, "filtered": filtered, "dead_lettered": dead_lettered,
+            "lost": lost, "in_flight": in_flight,
         });
     }
     out

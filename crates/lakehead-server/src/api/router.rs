@@ -6,8 +6,8 @@ use axum::middleware::{from_fn_with_state, map_response};
 use super::route::Content::{Bytes, Nothing, One, Page, Plain};
 use super::route::{Route, at, op};
 use super::{
-    Api, BASE, account, auth, buckets, catalogs, envelope, error, legacy, pipelines, preview, sinks, streams,
-    tokens,
+    Api, BASE, account, audit, auth, buckets, catalogs, envelope, error, legacy, pipelines, preview, sinks,
+    streams, tokens,
 };
 
 /// All routes below [`BASE`].
@@ -56,6 +56,10 @@ pub(super) fn in_account() -> Vec<Route> {
         below("/pipelines/v1/pipelines/{id}/versions").get(
             pipelines::versions,
             op("List the versions of a pipeline's SQL, newest first", Page("PipelineVersion")),
+        ),
+        below("/pipelines/v1/pipelines/{id}/audit").get(
+            audit::audit,
+            op("Recount what a pipeline has made from its output and the log", One("Audit")),
         ),
         below("/pipelines/v1/validate_sql").post(
             pipelines::validate_sql,

@@ -2,6 +2,7 @@
 //! values; the tests of the API hold every request that was accepted and every answer against them, and answers must have no
 //! field that is not here.
 
+mod audit;
 mod preview;
 
 use serde_json::{Value, json};
@@ -13,6 +14,7 @@ pub(super) fn all() -> Value {
         streams(),
         sinks(),
         pipelines(),
+        audit::schemas(),
         preview::schemas(),
         legacy(),
         buckets(),
@@ -211,7 +213,10 @@ fn pipelines() -> Value {
         "sql": or_null(text()), "rollback_to_version": or_null(count()), "expected_version": or_null(count()),
     });
     let counters = answer(
-        json!({ "accepted": count(), "delivered": count(), "filtered": count(), "dead_lettered": count() }),
+        json!({
+            "accepted": count(), "delivered": count(), "filtered": count(), "dead_lettered": count(), "lost": count(),
+            "in_flight": count(),
+        }),
         none(),
     );
     let node = answer(

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   api ──NewStream, NewSink, sql──► Control ──Change, at revision──► Store ──watch──► runtime
-//!                                      │ asks: SqlCompiler (is this SQL right?), Previewer (what would it make?),
+//!                                      │ asks: SqlCompiler (is this SQL right?), Previewer (what would it make?), Auditor (has it?),
 //!                                      └       BucketStore (is it empty?), PipelineStatuses (does it run?)
 //! ```
 //!
@@ -11,6 +11,7 @@
 //! a bucket that a sink uses cannot be deleted.
 //! **Order:** one mutation at a time; each is one change of the store at the revision it was decided on.
 
+mod audit;
 pub mod buckets;
 mod catalogs;
 mod cors;
@@ -38,6 +39,7 @@ use lakehead_meta::{Catalog, Change, Store};
 use lakehead_model::{Clock, Invalid, Random, limits, name};
 use parking_lot::{Mutex, MutexGuard};
 
+pub use audit::{Audit, Auditor, Difference, DifferenceKind, PastAudit, Recount, StatementAudit};
 pub use buckets::{BucketStore, LocalBuckets, NewBucket, Object, Usage};
 pub use catalogs::{CatalogView, MaintenancePatch};
 pub use edits::{Edit, SpanView, VersionState, VersionView};
@@ -74,6 +76,8 @@ pub struct Parts {
     pub statuses: Arc<dyn PipelineStatuses>,
     /// Shows what SQL would make.
     pub previewer: Arc<dyn Previewer>,
+    /// Recounts what pipelines have made.
+    pub auditor: Arc<dyn Auditor>,
 }
 
 /// The control plane. Its methods block on the disk: call them where blocking is allowed.

@@ -130,7 +130,7 @@ impl PipelineState {
     }
 }
 
-/// The ledger of a pipeline, in records: `accepted = delivered + filtered + dead_lettered + in flight`.
+/// The ledger of a pipeline, in records: `accepted = delivered + filtered + dead_lettered + lost + in_flight`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
     /// In the log from where the pipeline began to read.
@@ -141,6 +141,10 @@ pub struct Counters {
     pub filtered: u64,
     /// Kept apart, with the reason.
     pub dead_lettered: u64,
+    /// Lost by the disk before the sink had them.
+    pub lost: u64,
+    /// Not handled yet.
+    pub in_flight: u64,
 }
 
 #[cfg(test)]

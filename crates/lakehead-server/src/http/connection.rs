@@ -27,7 +27,8 @@ use super::rewound::Rewound;
 use crate::access::Peer;
 use crate::binding;
 use crate::front::Front;
-use crate::ingest::{Ingest, Refusal, Room, acknowledgement};
+use crate::ingest::idempotency::REPLAYED;
+use crate::ingest::{Ingest, Refusal, Room, Stored, acknowledgement};
 
 /// From the first byte of a head to its last; also from accepting a connection to its first byte.
 const HEAD_SECONDS_MAX: u64 = 10;
@@ -104,7 +105,7 @@ async fn plain_requests(
         let keep = outcome.is_ok() && !is_ready(closing.as_mut()).await;
         answer.clear();
         match outcome {
-            Ok(Ok(committed)) => write_acknowledgement(&mut answer, committed, keep),
+            Ok(Ok(stored)) => write_acknowledgement(&mut answer, stored, keep),
             Ok(Err(refusal)) | Err(refusal) => {
                 write_response(&mut answer, ingest.refuse(refusal), keep).await
             }
@@ -195,9 +196,14 @@ async fn is_ready(mut future: Pin<&mut impl Future<Output = ()>>) -> bool {
 }
 
 /// The answer that nearly all requests get.
-fn write_acknowledgement(out: &mut Vec<u8>, committed: usize, keep: bool) {
-    let body = acknowledgement(committed);
+fn write_acknowledgement(out: &mut Vec<u8>, stored: Stored, keep: bool) {
+    let body = acknowledgement(stored.committed);
     out.extend_from_slice(b"HTTP/1.1 200 OK\r\ncontent-type: application/json");
+    if stored.is_repeat {
+        out.extend_from_slice(b"\r\n");
+        out.extend_from_slice(REPLAYED.as_str().as_bytes());
+        out.extend_from_slice(b": true");
+    }
     write_end(out, body.as_bytes(), keep);
 }
 

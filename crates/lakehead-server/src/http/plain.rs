@@ -14,6 +14,7 @@ pub(crate) struct PlainHead<'b> {
     pub(crate) host: &'b str,
     pub(crate) authorization: Option<&'b [u8]>,
     pub(crate) content_type: &'b str,
+    pub(crate) idempotency_key: Option<&'b [u8]>,
     pub(crate) content_length: usize,
     /// Bytes of the head, the empty line included.
     pub(crate) head_bytes: usize,
@@ -46,6 +47,7 @@ pub(crate) fn recognise(bytes: &[u8]) -> Recognised<'_> {
 
 fn plain<'b>(request: &httparse::Request<'_, 'b>, head_bytes: usize) -> Option<PlainHead<'b>> {
     let (mut host, mut length, mut authorization, mut content_type) = (None, None, None, None);
+    let mut idempotency_key = None;
     for header in request.headers.iter() {
         let name = header.name.as_bytes();
         match name.len() {
@@ -64,6 +66,7 @@ fn plain<'b>(request: &httparse::Request<'_, 'b>, head_bytes: usize) -> Option<P
             }
             13 if name.eq_ignore_ascii_case(b"authorization") => once(&mut authorization, header.value)?,
             14 if name.eq_ignore_ascii_case(b"content-length") => once(&mut length, digits(header.value)?)?,
+            15 if name.eq_ignore_ascii_case(b"idempotency-key") => once(&mut idempotency_key, header.value)?,
             16 if name.eq_ignore_ascii_case(b"content-encoding") => return None,
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => return None,
             _ => {}
@@ -77,6 +80,7 @@ fn plain<'b>(request: &httparse::Request<'_, 'b>, head_bytes: usize) -> Option<P
         host: host?,
         authorization,
         content_type: content_type.unwrap_or_default(),
+        idempotency_key,
         content_length: length?,
         head_bytes,
     })
@@ -103,13 +107,15 @@ mod tests {
 
     #[test]
     fn the_plain_request_is_recognised_with_all_it_says() {
-        let bytes =
-            head("Content-Length: 12\r\nauthorization: Bearer t\r\nContent-Type: a/b; c\r\nX-Other: 1\r\n");
+        let bytes = head(
+            "Content-Length: 12\r\nauthorization: Bearer t\r\nContent-Type: a/b; c\r\nIDEMPOTENCY-KEY: k 1\r\n",
+        );
         let expected = PlainHead {
             path: "/ingest/x",
             host: "h",
             authorization: Some(b"Bearer t"),
             content_type: "a/b; c",
+            idempotency_key: Some(b"k 1"),
             content_length: 12,
             head_bytes: bytes.len(),
         };
@@ -137,6 +143,7 @@ mod tests {
             "Content-Length: 1\r\nConnection: upgrade\r\nUpgrade: h2c\r\n",
             "Content-Length: 1\r\nContent-Encoding: gzip\r\n",
             "Content-Length: 1\r\nAuthorization: a\r\nAuthorization: b\r\n",
+            "Content-Length: 1\r\nIdempotency-Key: a\r\nIdempotency-Key: a\r\n",
             "Content-Length: 1\r\n folded: x\r\n",
             "Content-Length : 1\r\n",
         ] {

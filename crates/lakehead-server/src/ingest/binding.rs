@@ -58,7 +58,7 @@ impl Ingest {
             )));
         }
         let shape = Shape { encoding: Encoding::Identity, lines: false };
-        self.append(&endpoint, shape, Bytes::from(records)).await
+        Ok(self.append(&endpoint, shape, None, Bytes::from(records)).await?.committed)
     }
 }
 

@@ -45,7 +45,8 @@ pub(super) fn preflight(allowed: Option<HeaderValue>) -> Response<Body> {
     if allowed.is_some() {
         let headers = response.headers_mut();
         headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("POST"));
-        let names = HeaderValue::from_static("authorization, content-encoding, content-type");
+        let names =
+            HeaderValue::from_static("authorization, content-encoding, content-type, idempotency-key");
         headers.insert(header::ACCESS_CONTROL_ALLOW_HEADERS, names);
         headers.insert(header::ACCESS_CONTROL_MAX_AGE, PREFLIGHT_SECONDS);
     }
@@ -58,7 +59,10 @@ pub(super) fn named(mut response: Response<Body>, allowed: Option<HeaderValue>) 
     headers.insert(header::VARY, HeaderValue::from_static("Origin"));
     if let Some(origin) = allowed {
         headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
-        headers.insert(header::ACCESS_CONTROL_EXPOSE_HEADERS, HeaderValue::from_static("Retry-After"));
+        headers.insert(
+            header::ACCESS_CONTROL_EXPOSE_HEADERS,
+            HeaderValue::from_static("Retry-After, Idempotent-Replayed"),
+        );
     }
     response
 }

@@ -62,7 +62,7 @@ impl World {
         let mut bounds = Vec::new();
         lakehead_decode::frame_array(body.as_bytes(), &mut bounds).expect("records");
         let partition = Partition::first(self.streams[stream].id);
-        let append = Append { partition, records: bounds.into(), body: body.into() };
+        let append = Append { partition, records: bounds.into(), body: body.into(), key: None };
         self.log.submit(append).expect("room").blocking_recv().expect("an answer").expect("stored");
     }
 

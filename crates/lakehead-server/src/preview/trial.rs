@@ -129,7 +129,7 @@ impl Trial {
         let mut done = 0;
         let ran = isolate(&self.program, &rows, self.now, &mut |part| {
             match part {
-                Part::Made { taken, made: output } => {
+                Part::Made { taken, made: output, .. } => {
                     done += taken;
                     made.kept += output.kept as u64;
                     made.filtered += (taken - output.kept) as u64;

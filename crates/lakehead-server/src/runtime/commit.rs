@@ -4,14 +4,14 @@
 //!   prepare            files and letters complete and synced         crash: dropped, read again
 //!   record_intent      the next state, the files' names              crash: ↓ completed at the next start
 //!   publish            each file under its name, whole               crash: ↓ again, finding what is there
-//!   record_commit      state = next, intent gone, one transaction    crash: nothing left to do
+//!   record_commit_of   state = next, intent gone, journal entry       crash: nothing left to do
 //!   discard            staged files removed                          crash: removed at the next start
 //! ```
 
 use std::time::Duration;
 
-use lakehead_meta::FlowState;
-use lakehead_model::Position;
+use lakehead_meta::{FlowState, Made, MadeFile, MadeLetters};
+use lakehead_model::{Position, SinkId};
 use lakehead_sink::{Publisher, StagedFile};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
@@ -30,6 +30,24 @@ struct Intent {
     letters: Option<StagedLetters>,
 }
 
+impl Intent {
+    /// What the journal keeps of it.
+    fn made(&self, sink: SinkId, bucket: &str) -> Made {
+        let file = |f: &StagedFile| MadeFile {
+            key: f.key.clone(),
+            size_bytes: f.size_bytes,
+            rows: f.rows,
+            crc32c: f.crc32c,
+        };
+        Made {
+            sink: Some(sink),
+            bucket: Some(self.bucket.clone().unwrap_or_else(|| bucket.to_owned())),
+            files: self.files.iter().map(file).collect(),
+            letters: self.letters.as_ref().map(StagedLetters::made),
+        }
+    }
+}
+
 /// What ends the wait for a bucket.
 #[derive(Clone, Copy)]
 struct Waiting<'a> {
@@ -40,6 +58,11 @@ struct Waiting<'a> {
 /// The letters that the intent `text` is about to make visible.
 pub(super) fn letters_of(text: &[u8]) -> Result<Option<StagedLetters>, FlowError> {
     Ok(parse(text)?.letters)
+}
+
+/// As [`letters_of`], for whoever looks from outside.
+pub(crate) fn letters_under_way(text: &[u8]) -> Result<Option<MadeLetters>, String> {
+    letters_of(text).map(|letters| letters.as_ref().map(StagedLetters::made)).map_err(|e| e.reason)
 }
 
 /// Where a flow will stand when the intent `text` is completed.
@@ -158,7 +181,8 @@ impl Shared {
             outcome("rejected");
             return Err(error);
         }
-        self.store.record_commit(task.key, from.committed, &intent.next)?;
+        let made = intent.made(task.sink.id, &task.files.bucket);
+        self.store.record_commit_of(task.key, from.committed, &intent.next, &made)?;
         outcome("ok");
         let sum = |of: fn(&StagedFile) -> u64| intent.files.iter().map(of).sum::<u64>();
         self.metrics.sink_files.with_label_values(&labels).inc_by(intent.files.len() as u64);

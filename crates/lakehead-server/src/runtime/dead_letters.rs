@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   dead_letters/{pipeline id}/{statement}/{first position:020}-{next position:020}.v{pipeline version}.ndjson
-//!   {"position":17,"ingest_time":"…Z","stage":"decode","reason":"type_mismatch","path":"a.b","detail":"…","record":"{…}"}
+//!   {"stream":"clicks","position":17,"pipeline":"copy","ingest_time":"…Z","stage":"decode","reason":"type_mismatch",
+//!    "path":"a.b","detail":"…","record":"{…}"}
 //! ```
 //! `record` is the text of the record, byte for byte. The file is written beside its place as `.staging`, synced before the
 //! commit's intent is recorded, and renamed in publishing: like the sink's files, it exists exactly if its range is committed.
@@ -11,12 +12,12 @@
 
 use std::fmt;
 use std::io::{self, IoSlice};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lakehead_decode::Reject;
 use lakehead_disk::{Disk, File};
-use lakehead_meta::FlowKey;
+use lakehead_meta::{FlowKey, MadeLetters};
 use lakehead_model::{Position, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -29,6 +30,25 @@ const STAGED: &str = "current.staging";
 pub(super) struct StagedLetters {
     name: String,
     pub(super) count: u64,
+}
+
+impl StagedLetters {
+    pub(super) fn made(&self) -> MadeLetters {
+        MadeLetters { name: self.name.clone(), records: self.count }
+    }
+}
+
+/// Where the dead letters of a flow are.
+pub(crate) fn letters_folder(data_dir: &Path, key: FlowKey) -> PathBuf {
+    data_dir.join("dead_letters").join(key.pipeline.to_string()).join(key.statement.to_string())
+}
+
+/// The version and the first position of a file of dead letters; `None` if the name is not one.
+pub(crate) fn letters_of_name(name: &str) -> Option<(u64, Position)> {
+    let (positions, version) = name.strip_suffix(".ndjson")?.split_once(".v")?;
+    let (first, next) = positions.split_once('-')?;
+    next.parse::<u64>().ok()?;
+    Some((version.parse().ok()?, Position(first.parse().ok()?)))
 }
 
 /// Why a record was kept apart.
@@ -47,9 +67,18 @@ impl<'a> From<&'a Reject> for Cause<'a> {
     }
 }
 
+/// Where a flow's records come from and go through, by name.
+#[derive(Debug, Default)]
+pub(super) struct Route {
+    pub(super) stream: String,
+    pub(super) pipeline: String,
+}
+
 #[derive(Serialize)]
 struct Line<'a> {
+    stream: &'a str,
     position: Position,
+    pipeline: &'a str,
     ingest_time: String,
     stage: &'a str,
     reason: &'a str,
@@ -93,6 +122,7 @@ pub(super) struct DeadLetters {
     dir: PathBuf,
     /// Of the pipeline: what a statement reads may change with it, so positions alone do not tell files apart.
     version: u64,
+    route: Route,
     disk: Arc<dyn Disk>,
     open: Option<Arc<dyn File>>,
     written: u64,
@@ -101,9 +131,23 @@ pub(super) struct DeadLetters {
 }
 
 impl DeadLetters {
-    pub(super) fn new(root: &std::path::Path, key: FlowKey, version: u64, disk: Arc<dyn Disk>) -> Self {
-        let dir = root.join(key.pipeline.to_string()).join(key.statement.to_string());
-        DeadLetters { dir, version, disk, open: None, written: 0, piece: Vec::new(), count: 0 }
+    pub(super) fn new(
+        data_dir: &Path,
+        key: FlowKey,
+        version: u64,
+        route: Route,
+        disk: Arc<dyn Disk>,
+    ) -> Self {
+        DeadLetters {
+            dir: letters_folder(data_dir, key),
+            version,
+            route,
+            disk,
+            open: None,
+            written: 0,
+            piece: Vec::new(),
+            count: 0,
+        }
     }
 
     pub(super) fn is_full(&self) -> bool {
@@ -132,7 +176,9 @@ impl DeadLetters {
         let record = String::from_utf8_lossy(record);
         let Cause { stage, reason, path, detail } = cause;
         let line = Line {
+            stream: &self.route.stream,
             position,
+            pipeline: &self.route.pipeline,
             ingest_time: ingest_time.to_rfc3339(),
             stage,
             reason,

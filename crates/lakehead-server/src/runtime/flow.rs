@@ -11,14 +11,16 @@ use lakehead_log::LocalLog;
 use lakehead_meta::{FlowKey, FlowState, Store};
 use lakehead_model::resource::{Credentials, FilesConfig, Sink, Stream};
 use lakehead_model::{Clock, Position, Timestamp};
-use lakehead_sink::{Bucket, MemoryBudget, Publisher, Seams as SinkSeams, Uploads, Writer, WriterSettings};
+use lakehead_sink::{
+    Bucket, FirstRecord, MemoryBudget, Publisher, Seams as SinkSeams, Uploads, Writer, WriterSettings,
+};
 use lakehead_transform::Statement;
 use tokio::runtime::Handle;
 use tokio::sync::watch;
 
 use super::apart::Apart;
 use super::batch::{Origin, Origins};
-use super::dead_letters::{Cause, DeadLetters, LetterError};
+use super::dead_letters::{Cause, DeadLetters, LetterError, Route};
 use super::feed::QUIET_COMMIT;
 use super::isolate::{Part, isolate, reason};
 use super::progress::Progress;
@@ -37,7 +39,6 @@ pub(super) struct Shared {
     pub(super) apart: Apart,
     pub(super) turnstile: Turnstile,
     pub(super) memory: Arc<MemoryBudget>,
-    /// Shared by all writers, so that the names they give rise across the process.
     pub(super) sink_seams: SinkSeams,
     pub(super) uploads: Uploads,
     pub(super) metrics: Metrics,
@@ -170,8 +171,9 @@ impl<'a> Flow<'a> {
             let place = shared.storage.locate(bucket, keys).map_err(FlowError::new)?;
             shared.publisher(place, &staging_dir, patience, order)
         };
-        let root = shared.data_dir.join("dead_letters");
-        let mut letters = DeadLetters::new(&root, task.key, task.version, Arc::clone(&shared.disk));
+        let route = Route { stream: task.stream.name.clone(), pipeline: task.pipeline.clone() };
+        let mut letters =
+            DeadLetters::new(&shared.data_dir, task.key, task.version, route, Arc::clone(&shared.disk));
         let mut state = shared.resume(task, publisher, &mut letters, patience, order)?;
         state.stream = Some(task.stream.id);
         let publisher = publisher(&task.files.bucket)?;
@@ -189,6 +191,7 @@ impl<'a> Flow<'a> {
             format: task.sink.format.clone(),
             staging_dir,
             flow: task.key.to_string(),
+            stream: task.stream.id,
             writer_index: task.key.statement,
             origin: vec![
                 ("lakehead.pipeline".into(), task.pipeline.clone()),
@@ -254,11 +257,14 @@ impl<'a> Flow<'a> {
         let projected = projected.map_err(|e| FlowError::new(format!("batch: {e}")))?;
         let program = &self.task.statement.program;
         isolate(program, projected.as_ref().unwrap_or(rows), self.shared.now(), &mut |part| match part {
-            Part::Made { taken, made } => {
+            Part::Made { first, taken, made } => {
                 self.delivered += made.kept as u64;
                 self.filtered += (taken - made.kept) as u64;
-                if made.kept > 0 {
-                    self.writer.write(&made.rows, &partition)?;
+                if let Some(row) = made.first {
+                    let origin =
+                        origins.of(first + row).ok_or_else(|| FlowError::new("a row has no record"))?;
+                    let first = FirstRecord { position: origin.position, ingest_time: origin.ingest_time };
+                    self.writer.write(&made.rows, &partition, first)?;
                 }
                 Ok(())
             }

@@ -9,8 +9,8 @@ use lakehead_transform::{EvaluationError, Failure, Output, Program};
 /// What became of a part of a batch. Parts come in the order of the rows and cover the batch.
 #[derive(Debug)]
 pub(crate) enum Part {
-    /// `taken` rows of the input made these.
-    Made { taken: usize, made: Output },
+    /// The `taken` rows of the input from `first` on made these.
+    Made { first: usize, taken: usize, made: Output },
     /// The row with this index in the batch makes the SQL fail.
     Failed { row: usize, error: EvaluationError },
 }
@@ -49,7 +49,7 @@ fn isolate_from<E>(
         return Ok(());
     }
     match program.run(rows, now) {
-        Ok(made) => each(Part::Made { taken: count, made }),
+        Ok(made) => each(Part::Made { first, taken: count, made }),
         Err(error) if count == 1 => each(Part::Failed { row: first, error }),
         Err(_) => {
             let half = count / 2;

@@ -17,7 +17,7 @@ use lakehead_model::{Partition, Position, StreamId};
 use lakehead_transform::{Source, Statement};
 
 use super::commit::{letters_of, next_state};
-use super::dead_letters::DeadLetters;
+use super::dead_letters::{DeadLetters, Route, StagedLetters};
 use super::feed::FeedTask;
 use super::flow::{FlowError, Shared, Task};
 
@@ -150,14 +150,17 @@ impl Shared {
         if orphans.is_empty() {
             return Ok(());
         }
+        let mut given_up = Vec::with_capacity(orphans.len());
         for (key, record) in orphans {
-            if let Some(staged) = record.intent.as_deref().map_or(Ok(None), letters_of)? {
-                let root = self.data_dir.join("dead_letters");
-                DeadLetters::new(&root, *key, version, Arc::clone(&self.disk)).publish(&staged)?;
+            let staged = record.intent.as_deref().map_or(Ok(None), letters_of)?;
+            given_up.push((*key, staged.as_ref().map(StagedLetters::made)));
+            if let Some(staged) = staged {
+                DeadLetters::new(&self.data_dir, *key, version, Route::default(), Arc::clone(&self.disk))
+                    .publish(&staged)?;
             }
         }
+        self.store.retire_flows(pipeline.id, &given_up)?;
         let keys: Vec<_> = orphans.iter().map(|(key, _)| *key).collect();
-        self.store.retire_flows(pipeline.id, &keys)?;
         tracing::warn!(pipeline = %pipeline.name, version, flows = keys.len(), "flows of a deleted sink or stream were given up");
         self.leave(&keys);
         self.retire(pipeline.id)

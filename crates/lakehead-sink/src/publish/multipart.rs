@@ -1,15 +1,15 @@
 //! Uploads in parts.
 //!
 //! What a crash leaves: an upload that nobody finishes. Its id stands in a note beside the staged file, and the next try
-//! aborts it. Where the id was lost (no answer to the first call, or a power cut before the note was on disk), the upload
-//! waits for the bucket's own clean-up rule.
+//! aborts it. Where the id was lost (no answer to the first call, or a power cut before the note was on disk), the next try finds
+//! it in the bucket (`left_uploads.rs`); a bucket that does not list uploads keeps it until its own clean-up rule.
 
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use object_store::Error as StoreError;
 use object_store::multipart::PartId;
 use object_store::path::Path;
+use object_store::{Error as StoreError, MultipartId};
 use tokio::task::{JoinError, JoinSet};
 
 use super::objects::{CallError, Objects};
@@ -115,18 +115,45 @@ impl Objects {
         })
         .await?;
         let Some(id) = id else { return Ok(()) };
-        let mut backoff = self.backoff();
-        while !id.is_empty() {
-            match self.call("abort the upload of", &file.key, 0, self.store.abort_multipart(path, &id)).await
-            {
-                Ok(()) | Err(CallError::Store(StoreError::NotFound { .. })) => break,
-                Err(_) if backoff.wait().await => {}
-                // Given up: it waits for the bucket's own clean-up and is in nobody's way.
-                Err(_) => break,
-            }
+        if !id.is_empty() {
+            self.abort(file, path, &id).await;
         }
         let disk = self.disk.clone();
         blocking(move || remove(&*disk, &note)).await
+    }
+}
+
+impl Objects {
+    /// Aborts all uploads that earlier tries left, as far as they are known; best effort.
+    pub(super) async fn abort_left(&self, file: &StagedFile, path: &Path) -> Result<(), Error> {
+        self.abort_noted(file, path).await?;
+        let mut backoff = self.backoff();
+        loop {
+            match tokio::time::timeout(self.deadline(0), self.left.of(&file.key)).await {
+                Ok(Ok(ids)) => {
+                    for id in ids {
+                        self.abort(file, path, &id).await;
+                    }
+                    return Ok(());
+                }
+                Ok(Err(StoreError::Generic { .. })) | Err(_) if backoff.wait().await => {}
+                // Not every store lists uploads, nor does every key pair allow it.
+                Ok(Err(_)) | Err(_) => return Ok(()),
+            }
+        }
+    }
+
+    /// Aborts an upload, which may be completed or gone. Given up after some tries: it waits for the bucket's own clean-up and is in
+    /// nobody's way.
+    async fn abort(&self, file: &StagedFile, path: &Path, id: &MultipartId) {
+        let mut backoff = self.backoff();
+        loop {
+            match self.call("abort the upload of", &file.key, 0, self.store.abort_multipart(path, id)).await {
+                Ok(()) | Err(CallError::Store(StoreError::NotFound { .. })) => return,
+                Err(_) if backoff.wait().await => {}
+                Err(_) => return,
+            }
+        }
     }
 }
 

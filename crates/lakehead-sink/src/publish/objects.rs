@@ -29,6 +29,7 @@ use parking_lot::Mutex;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use super::left_uploads::LeftUploads;
 use super::retry::{Backoff, Step};
 use super::{Outcome, Published, blocking, conflict, missing};
 use crate::staged::read_exact;
@@ -62,7 +63,7 @@ impl Default for UploadLimits {
 /// buckets there are. Clone it for every publisher.
 #[derive(Debug, Clone)]
 pub struct Uploads {
-    pub(super) limits: UploadLimits,
+    pub(crate) limits: UploadLimits,
     slots: Arc<Semaphore>,
 }
 
@@ -77,7 +78,7 @@ impl Uploads {
         Uploads { limits, slots: Arc::new(Semaphore::new(limits.parts_in_flight.max(1))) }
     }
 
-    pub(super) async fn slot(&self) -> Result<OwnedSemaphorePermit, Error> {
+    pub(crate) async fn slot(&self) -> Result<OwnedSemaphorePermit, Error> {
         let slot = self.slots.clone().acquire_owned().await;
         slot.map_err(|e| Error::caused(ErrorKind::Unavailable, "uploads are closed", e))
     }
@@ -86,6 +87,7 @@ impl Uploads {
 #[derive(Debug)]
 pub(super) struct Objects {
     pub(super) store: Arc<dyn Store>,
+    pub(super) left: Arc<dyn LeftUploads>,
     pub(super) staging_dir: PathBuf,
     pub(super) disk: Arc<dyn Disk>,
     random: Arc<dyn Random>,
@@ -100,6 +102,7 @@ impl Objects {
     /// Probes the store: see [`Objects::probe`].
     pub(super) async fn new(
         store: Arc<dyn Store>,
+        left: Arc<dyn LeftUploads>,
         staging_dir: PathBuf,
         seams: &Seams,
         uploads: Uploads,
@@ -107,6 +110,7 @@ impl Objects {
         let Seams { disk, random, .. } = seams.clone();
         let mut objects = Objects {
             store,
+            left,
             staging_dir,
             disk,
             random,
@@ -224,7 +228,9 @@ impl Objects {
         let staged = self.is_staged(file).await?;
         if look || !staged {
             if self.is_there(file, path).await? {
-                self.abort_noted(file, path).await?;
+                if in_parts {
+                    self.abort_left(file, path).await?;
+                }
                 return Ok(Outcome::Found);
             }
             if !staged {
@@ -232,7 +238,7 @@ impl Objects {
             }
         }
         if in_parts {
-            self.abort_noted(file, path).await?;
+            self.abort_left(file, path).await?;
             let put = self.put_in_parts(file, path).await;
             if matches!(put, Err(Step::Stop(_))) {
                 self.abort_noted(file, path).await?;
@@ -344,7 +350,7 @@ impl Objects {
         }
     }
 
-    fn deadline(&self, bytes: u64) -> Duration {
+    pub(super) fn deadline(&self, bytes: u64) -> Duration {
         Duration::from_secs(self.uploads.limits.call_seconds + bytes / (256 << 10))
     }
 

@@ -8,7 +8,7 @@ use lakehead_model::Random;
 use crate::{Error, ErrorKind};
 
 /// Why an attempt did not end with the file in its place.
-pub(super) enum Step {
+pub(crate) enum Step {
     /// The outcome is unknown, or the store is in trouble: look what is there and try again.
     Again(Error),
     /// Trying again now cannot help.
@@ -17,7 +17,7 @@ pub(super) enum Step {
 
 impl Step {
     /// What a store's error means for the call that got it.
-    pub(super) fn from_store(what: &str, key: &str, e: object_store::Error) -> Step {
+    pub(crate) fn from_store(what: &str, key: &str, e: object_store::Error) -> Step {
         use object_store::Error as E;
         let kind = match &e {
             E::PermissionDenied { .. } | E::Unauthenticated { .. } => ErrorKind::Refused,
@@ -32,7 +32,7 @@ impl Step {
     }
 
     /// A bucket that is not there.
-    pub(super) fn no_bucket(key: &str, e: object_store::Error) -> Step {
+    pub(crate) fn no_bucket(key: &str, e: object_store::Error) -> Step {
         Step::Stop(Error::caused(
             ErrorKind::Refused,
             format!("cannot put {key:?}; is there such a bucket?"),
@@ -40,7 +40,7 @@ impl Step {
         ))
     }
 
-    pub(super) fn deadline(what: &str, key: &str, deadline: Duration) -> Step {
+    pub(crate) fn deadline(what: &str, key: &str, deadline: Duration) -> Step {
         Step::Again(Error::new(
             ErrorKind::Unavailable,
             format!("cannot {what} {key:?}: no answer within {} s", deadline.as_secs()),
@@ -56,19 +56,19 @@ impl From<Error> for Step {
 
 /// Waits between tries: a random time below a bound that doubles from 0.2 s to 10 s (full jitter, so that many who failed
 /// together do not come back together).
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     random: Arc<dyn Random>,
     tries_left: u32,
     bound: Duration,
 }
 
 impl Backoff {
-    pub(super) fn new(random: Arc<dyn Random>, tries: u32) -> Self {
+    pub(crate) fn new(random: Arc<dyn Random>, tries: u32) -> Self {
         Backoff { random, tries_left: tries.saturating_sub(1), bound: Duration::from_millis(200) }
     }
 
     /// `false` when the tries are used up.
-    pub(super) async fn wait(&mut self) -> bool {
+    pub(crate) async fn wait(&mut self) -> bool {
         const BOUND_MAX: Duration = Duration::from_secs(10);
         if self.tries_left == 0 {
             return false;

@@ -6,6 +6,7 @@ use lakehead_model::Secret;
 use object_store::aws::{AmazonS3, AmazonS3Builder, S3ConditionalPut};
 use object_store::{ClientOptions, RetryConfig};
 
+use super::left_uploads::S3Uploads;
 use crate::{Error, ErrorKind};
 
 /// Where the bucket is and how to sign for it. `Debug` shows no secret.
@@ -38,30 +39,15 @@ impl fmt::Debug for S3Bucket {
 impl S3Bucket {
     /// The client. It never retries and has no deadline of its own: both are ours, because between two tries somebody has to
     /// look what the first one did. Nothing is read from the process's environment or an instance's metadata.
-    pub(super) fn client(&self) -> Result<AmazonS3, Error> {
-        let endpoint = self.endpoint.trim_end_matches('/');
-        let (scheme, host) = endpoint
-            .split_once("://")
-            .filter(|(scheme, host)| matches!(*scheme, "http" | "https") && !host.is_empty())
-            .ok_or_else(|| {
-                let text = format!("the endpoint {endpoint:?} must be http:// or https:// and a host");
-                Error::new(ErrorKind::Settings, text)
-            })?;
-        if scheme == "http" && !self.allow_http && !is_loopback(host) {
-            let text = format!("the endpoint {endpoint:?} is not encrypted; use https:// or allow http");
-            return Err(Error::new(ErrorKind::Settings, text));
-        }
+    pub(crate) fn client(&self) -> Result<AmazonS3, Error> {
+        let Address { scheme, host, endpoint } = self.address()?;
         let endpoint = match self.path_style {
             true => endpoint.to_owned(),
             false => format!("{scheme}://{}.{host}", self.bucket),
         };
-        let options = ClientOptions::new()
-            .with_allow_http(scheme == "http")
-            .with_timeout_disabled()
-            .with_connect_timeout(std::time::Duration::from_secs(10));
         let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
         AmazonS3Builder::new()
-            .with_client_options(options)
+            .with_client_options(options(scheme))
             .with_allow_http(scheme == "http")
             .with_retry(retry)
             .with_endpoint(endpoint)
@@ -76,6 +62,46 @@ impl S3Bucket {
                 Error::caused(ErrorKind::Settings, format!("cannot use bucket {:?}", self.bucket), e)
             })
     }
+
+    /// Where uploads left in the bucket are found, with the keys of `client`.
+    pub(super) fn left_uploads(&self, client: AmazonS3) -> Result<S3Uploads, Error> {
+        let Address { scheme, host, endpoint } = self.address()?;
+        let bucket_url = match self.path_style {
+            true => format!("{endpoint}/{}", self.bucket),
+            false => format!("{scheme}://{}.{host}", self.bucket),
+        };
+        S3Uploads::new(client, &options(scheme), bucket_url, self.region.clone())
+    }
+
+    fn address(&self) -> Result<Address<'_>, Error> {
+        let endpoint = self.endpoint.trim_end_matches('/');
+        let (scheme, host) = endpoint
+            .split_once("://")
+            .filter(|(scheme, host)| matches!(*scheme, "http" | "https") && !host.is_empty())
+            .ok_or_else(|| {
+                let text = format!("the endpoint {endpoint:?} must be http:// or https:// and a host");
+                Error::new(ErrorKind::Settings, text)
+            })?;
+        if scheme == "http" && !self.allow_http && !is_loopback(host) {
+            let text = format!("the endpoint {endpoint:?} is not encrypted; use https:// or allow http");
+            return Err(Error::new(ErrorKind::Settings, text));
+        }
+        Ok(Address { scheme, host, endpoint })
+    }
+}
+
+/// An endpoint that may be spoken with: `{scheme}://{host}`.
+struct Address<'a> {
+    scheme: &'a str,
+    host: &'a str,
+    endpoint: &'a str,
+}
+
+fn options(scheme: &str) -> ClientOptions {
+    ClientOptions::new()
+        .with_allow_http(scheme == "http")
+        .with_timeout_disabled()
+        .with_connect_timeout(std::time::Duration::from_secs(10))
 }
 
 fn is_loopback(host: &str) -> bool {

@@ -3,7 +3,7 @@ use lakehead_model::resource::NamingStrategy;
 use lakehead_sink::{Bucket, ErrorKind, Prepared, Published, Publisher, StagedFile, Uploads, clean_staging};
 
 use crate::disk::FaultyDisk;
-use crate::rows::{Place, START, batch, json, parquet};
+use crate::rows::{Place, START, at, batch, json, parquet};
 
 async fn publisher(place: &Place) -> Publisher {
     Publisher::new(Bucket::Local { root: place.bucket() }, place.staging(), &place.seams, Uploads::default())
@@ -16,7 +16,7 @@ fn prepared(place: &Place) -> Prepared {
     let mut writer = place.writer(place.settings(json()));
     for (numbers, second) in [(0..10, 0), (10..30, 15)] {
         let partition = writer.partition(Timestamp(START.0 + second * 1_000_000)).unwrap();
-        writer.write(&batch(numbers), &partition).unwrap();
+        writer.write(&batch(numbers.clone()), &partition, at(numbers.start)).unwrap();
     }
     writer.prepare().unwrap()
 }
@@ -28,8 +28,8 @@ async fn rows_become_visible_when_published_and_not_before() {
         let publisher = publisher(&place).await;
         let mut writer = place.writer(place.settings(format));
         let partition = writer.partition(START).unwrap();
-        writer.write(&batch(0..1000), &partition).unwrap();
-        writer.write(&batch(1000..1500), &partition).unwrap();
+        writer.write(&batch(0..1000), &partition, at(0)).unwrap();
+        writer.write(&batch(1000..1500), &partition, at(1000)).unwrap();
         assert_eq!((writer.open_files(), writer.open_rows()), (1, 1500));
         assert!(writer.open_bytes() > 0);
         let prepared = writer.prepare().unwrap();
@@ -135,7 +135,7 @@ fn an_abandoned_writer_leaves_nothing_behind() {
     let place = Place::new();
     let mut writer = place.writer(place.settings(parquet()));
     let partition = writer.partition(START).unwrap();
-    writer.write(&batch(0..10), &partition).unwrap();
+    writer.write(&batch(0..10), &partition, at(0)).unwrap();
     assert_eq!(place.staged().len(), 1);
     writer.abandon().unwrap();
     assert!(place.staged().is_empty());
@@ -161,7 +161,7 @@ fn serial_numbers_go_on_where_the_last_commit_left_them() {
     let memory = std::sync::Arc::new(lakehead_sink::MemoryBudget::default());
     let mut writer = lakehead_sink::Writer::new(settings, place.seams.clone(), memory, 41).unwrap();
     for expected in ["web/00041-000.json", "web/00042-000.json"] {
-        writer.write(&batch(0..1), &"".into()).unwrap();
+        writer.write(&batch(0..1), &"".into(), at(0)).unwrap();
         let prepared = writer.prepare().unwrap();
         assert_eq!(prepared.files[0].key, expected);
     }
@@ -177,7 +177,7 @@ async fn content_and_names_are_synced_before_anybody_relies_on_them() {
     let memory = std::sync::Arc::default();
     let mut writer = lakehead_sink::Writer::new(place.settings(json()), seams.clone(), memory, 0).unwrap();
     let partition = writer.partition(START).unwrap();
-    writer.write(&batch(0..10), &partition).unwrap();
+    writer.write(&batch(0..10), &partition, at(0)).unwrap();
     let files = writer.prepare().unwrap().files;
     let staged = &files[0].staged;
     let trace = disk.trace();

@@ -7,7 +7,7 @@ use lakehead_model::Timestamp;
 use lakehead_sink::{Bucket, Error, Prepared, Publisher, Seams, Uploads, Writer, clean_staging};
 
 use crate::disk::{Fault, FaultyDisk, Links};
-use crate::rows::{Place, START, batch, json, parquet};
+use crate::rows::{Place, START, at, batch, json, parquet};
 
 /// What the runtime keeps in its metadata store.
 #[derive(Clone, Default)]
@@ -36,7 +36,7 @@ pub(crate) async fn live(
         let from = store.committed;
         for (numbers, day) in [(from..from + 5, 0), (from + 5..from + 20, 1)] {
             let partition = writer.partition(Timestamp(START.0 + day * 86_400_000_000))?;
-            writer.write(&batch(numbers), &partition)?;
+            writer.write(&batch(numbers.clone()), &partition, at(numbers.start))?;
         }
         store.intent = Some((from + 20, writer.prepare()?));
         finish(&publisher, store).await?;
@@ -139,14 +139,15 @@ async fn a_partial_copy_has_a_hidden_name_without_a_data_suffix() {
 #[test]
 fn an_abandoned_writer_after_a_failed_prepare_leaves_nothing_behind() {
     let place = Place::new();
-    for at in 0..12 {
-        let disk = FaultyDisk::new(at, Fault::FailOnce, Links::Work);
+    for call in 0..12 {
+        let disk = FaultyDisk::new(call, Fault::FailOnce, Links::Work);
         let seams = place.with_disk(disk.clone() as Arc<dyn Disk>);
         let Ok(mut writer) = Writer::new(place.settings(parquet()), seams, Arc::default(), 0) else {
             continue;
         };
-        let written =
-            writer.write(&batch(0..10), &"a".into()).and_then(|()| writer.write(&batch(0..10), &"b".into()));
+        let written = writer
+            .write(&batch(0..10), &"a".into(), at(0))
+            .and_then(|()| writer.write(&batch(0..10), &"b".into(), at(0)));
         let prepared = written.and_then(|()| writer.prepare());
         if prepared.is_err() {
             writer.abandon().unwrap();

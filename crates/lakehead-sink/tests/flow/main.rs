@@ -9,6 +9,7 @@ mod objects;
 mod power;
 #[cfg(feature = "s3-tests")]
 mod real_s3;
+mod recount;
 mod rolling;
 mod rows;
 mod store;

@@ -11,7 +11,7 @@ use object_store::memory::InMemory;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt};
 
-use crate::rows::{Place, batch, json};
+use crate::rows::{Place, at, batch, json};
 use crate::store::{Conditions, Fault, FaultyStore};
 
 const PART_BYTES: u64 = 1000;
@@ -28,7 +28,7 @@ fn staged() -> Staged {
     let mut writer = place.writer(place.settings(json()));
     // A line `{"n":10000000}` and its line break are 15 bytes.
     for (i, rows) in [10, 66, 200, 310].into_iter().enumerate() {
-        writer.write(&batch(10_000_000..10_000_000 + rows), &format!("p{i}").into()).unwrap();
+        writer.write(&batch(10_000_000..10_000_000 + rows), &format!("p{i}").into(), at(10_000_000)).unwrap();
     }
     let files = writer.prepare().unwrap().files;
     let read = |f: &StagedFile| (f.key.clone(), std::fs::read(place.staging().join(&f.staged)).unwrap());
@@ -41,7 +41,9 @@ fn uploads() -> Uploads {
 }
 
 async fn publisher(place: &Place, store: &Arc<FaultyStore>) -> Publisher {
-    Publisher::into_store(store.clone(), place.staging(), &place.seams, uploads()).await.unwrap()
+    Publisher::into_store(store.clone(), store.clone(), place.staging(), &place.seams, uploads())
+        .await
+        .unwrap()
 }
 
 async fn assert_complete(staged: &Staged, store: &FaultyStore, when: &str) {

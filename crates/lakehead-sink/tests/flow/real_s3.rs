@@ -8,7 +8,7 @@ use object_store::ObjectStoreExt;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::path::Path;
 
-use crate::rows::{Place, batch, json, parquet, read};
+use crate::rows::{Place, at, batch, json, parquet, read};
 
 fn variable(name: &str) -> String {
     std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set"))
@@ -57,7 +57,7 @@ async fn small_and_large_files_arrive_whole_and_publishing_again_finds_them() {
         let mut settings = place.settings(format);
         settings.config.path = format!("it/{:032x}/a b+é=c", SystemRandom.u128());
         let mut writer = place.writer(settings);
-        writer.write(&batch(0..rows), &"year=2025/month=08".into()).unwrap();
+        writer.write(&batch(0..rows), &"year=2025/month=08".into(), at(0)).unwrap();
         let files = writer.prepare().unwrap().files;
         assert_eq!(files[0].size_bytes > 10 << 20, rows > 1000, "one of them goes up in three parts");
         assert_eq!(publisher.publish(&files).await.unwrap(), Published { placed: 1, found: 0 });
@@ -78,7 +78,7 @@ async fn another_object_under_the_key_is_a_conflict_and_stays_as_it_is() {
     let mut settings = place.settings(json());
     settings.config.path = format!("it/{:032x}", SystemRandom.u128());
     let mut writer = place.writer(settings);
-    writer.write(&batch(0..10), &"".into()).unwrap();
+    writer.write(&batch(0..10), &"".into(), at(0)).unwrap();
     let files = writer.prepare().unwrap().files;
     let key = Path::parse(&files[0].key).unwrap();
     let foreign = vec![b'x'; usize::try_from(files[0].size_bytes).unwrap()];

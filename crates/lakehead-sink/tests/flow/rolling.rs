@@ -6,7 +6,7 @@ use lakehead_model::resource::{BatchHints, JsonCompression, JsonFormat, ParquetF
 use lakehead_sink::{Bucket, ErrorKind, MemoryBudget, OPEN_FILES_MAX, Publisher, Roll, Uploads, Writer};
 
 use crate::disk::FaultyDisk;
-use crate::rows::{Place, START, batch, json, parquet};
+use crate::rows::{Place, START, at, batch, json, parquet};
 
 fn seconds(n: u64) -> Duration {
     Duration::from_secs(n)
@@ -18,15 +18,15 @@ fn age_counts_from_the_first_row_and_defaults_to_300_seconds() {
     let mut writer = place.writer(place.settings(json()));
     place.clock.advance(seconds(1000));
     assert_eq!((writer.must_roll(), writer.next_deadline()), (None, None), "nothing is open");
-    writer.write(&batch(0..1), &"p".into()).unwrap();
+    writer.write(&batch(0..1), &"p".into(), at(0)).unwrap();
     place.clock.advance(seconds(299));
-    writer.write(&batch(1..2), &"q".into()).unwrap();
+    writer.write(&batch(1..2), &"q".into(), at(1)).unwrap();
     assert_eq!((writer.must_roll(), writer.next_deadline()), (None, Some(seconds(1))));
     place.clock.advance(seconds(1));
     assert_eq!((writer.must_roll(), writer.next_deadline()), (Some(Roll::Age), Some(Duration::ZERO)));
     assert_eq!(writer.prepare().unwrap().files.len(), 2, "all open files are closed together");
     assert_eq!(writer.must_roll(), None);
-    writer.write(&batch(2..3), &"q".into()).unwrap();
+    writer.write(&batch(2..3), &"q".into(), at(2)).unwrap();
     assert_eq!(writer.next_deadline(), Some(seconds(300)));
 }
 
@@ -37,17 +37,17 @@ fn inactivity_counts_from_the_last_row() {
     settings.config.rolling_policy.inactivity_seconds = Some(20);
     settings.config.rolling_policy.interval_seconds = Some(50);
     let mut writer = place.writer(settings);
-    writer.write(&batch(0..1), &"p".into()).unwrap();
+    writer.write(&batch(0..1), &"p".into(), at(0)).unwrap();
     for _ in 0..2 {
         place.clock.advance(seconds(19));
         assert_eq!((writer.must_roll(), writer.next_deadline()), (None, Some(seconds(1))));
-        writer.write(&batch(1..2), &"p".into()).unwrap();
+        writer.write(&batch(1..2), &"p".into(), at(1)).unwrap();
     }
     assert_eq!(writer.next_deadline(), Some(seconds(12)), "age comes first now");
     place.clock.advance(seconds(12));
     assert_eq!(writer.must_roll(), Some(Roll::Age));
     writer.prepare().unwrap();
-    writer.write(&batch(0..1), &"p".into()).unwrap();
+    writer.write(&batch(0..1), &"p".into(), at(0)).unwrap();
     place.clock.advance(seconds(20));
     assert_eq!(writer.must_roll(), Some(Roll::Inactivity));
 }
@@ -68,7 +68,7 @@ fn size_is_what_was_really_produced_not_what_left_the_buffers() {
         let mut from = 0;
         while writer.must_roll().is_none() {
             assert!(from < 1_000_000, "it never rolls");
-            writer.write(&batch(from..from + 100), &"p".into()).unwrap();
+            writer.write(&batch(from..from + 100), &"p".into(), at(from)).unwrap();
             from += 100;
         }
         assert_eq!(writer.must_roll(), Some(Roll::Size));
@@ -89,15 +89,15 @@ fn the_first_of_a_legacy_pipelines_hints_counts() {
     };
     let place = Place::new();
     let mut aging = writer(&place, hints);
-    aging.write(&batch(0..1), &"p".into()).unwrap();
+    aging.write(&batch(0..1), &"p".into(), at(0)).unwrap();
     assert_eq!(aging.next_deadline(), Some(Duration::from_millis(1_500)));
     place.clock.advance(Duration::from_millis(1_500));
     assert_eq!(aging.must_roll(), Some(Roll::Age));
 
     let mut counting = writer(&place, BatchHints { bytes_max: 1_000_000, ..hints });
-    counting.write(&batch(0..499), &"p".into()).unwrap();
+    counting.write(&batch(0..499), &"p".into(), at(0)).unwrap();
     assert_eq!(counting.must_roll(), None);
-    counting.write(&batch(499..500), &"p".into()).unwrap();
+    counting.write(&batch(499..500), &"p".into(), at(499)).unwrap();
     assert_eq!(counting.must_roll(), Some(Roll::Rows));
 
     // Bytes count before compression: the same rows ask for a roll, however small gzip makes them.
@@ -109,7 +109,7 @@ fn the_first_of_a_legacy_pipelines_hints_counts() {
         let mut sizing = place.writer(settings);
         let mut rows = 0;
         while sizing.must_roll().is_none() {
-            sizing.write(&batch(rows..rows + 1), &"p".into()).unwrap();
+            sizing.write(&batch(rows..rows + 1), &"p".into(), at(rows)).unwrap();
             rows += 1;
         }
         assert_eq!(sizing.must_roll(), Some(Roll::Size));
@@ -125,7 +125,7 @@ fn a_size_of_zero_is_no_bound() {
     let mut settings = place.settings(json());
     settings.config.rolling_policy.file_size_bytes = Some(0);
     let mut writer = place.writer(settings);
-    writer.write(&batch(0..1000), &"p".into()).unwrap();
+    writer.write(&batch(0..1000), &"p".into(), at(0)).unwrap();
     assert_eq!(writer.must_roll(), None);
 }
 
@@ -141,7 +141,7 @@ async fn ten_thousand_partitions_pass_through_a_bounded_number_of_open_files() {
     let mut writer = Writer::new(settings, seams, Arc::default(), 0).unwrap();
     for n in 0..10_000 {
         let partition = writer.partition(Timestamp(START.0 + n * 1_000_000)).unwrap();
-        writer.write(&batch(n..n + 1), &partition).unwrap();
+        writer.write(&batch(n..n + 1), &partition, at(n)).unwrap();
         assert!(writer.open_files() <= OPEN_FILES_MAX);
         if writer.must_roll() == Some(Roll::OpenFiles) {
             let files = writer.prepare().unwrap().files;
@@ -167,12 +167,12 @@ fn one_file_too_many_is_refused_and_nothing_of_it_is_written() {
     let mut writer = place.writer(place.settings(json()));
     for n in 0..OPEN_FILES_MAX {
         assert_eq!(writer.must_roll(), None);
-        writer.write(&batch(0..1), &format!("p{n}").into()).unwrap();
+        writer.write(&batch(0..1), &format!("p{n}").into(), at(0)).unwrap();
     }
     assert_eq!(writer.must_roll(), Some(Roll::OpenFiles));
-    let error = writer.write(&batch(0..1), &"one more".into()).unwrap_err();
+    let error = writer.write(&batch(0..1), &"one more".into(), at(0)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::OpenFiles);
-    writer.write(&batch(1..2), &"p3".into()).unwrap();
+    writer.write(&batch(1..2), &"p3".into(), at(1)).unwrap();
     let files = writer.prepare().unwrap().files;
     assert_eq!(files.iter().map(|f| f.rows).sum::<u64>(), OPEN_FILES_MAX as u64 + 1);
     assert_eq!(place.staged().len(), OPEN_FILES_MAX);
@@ -192,7 +192,7 @@ fn writers_together_stay_within_the_memory_budget() {
         // One after the other falls silent while holding what it holds.
         for writer in writers.iter_mut().skip(round / 8) {
             let from = i64::try_from(round).unwrap() * 20_000;
-            writer.write(&batch(from..from + 20_000), &"".into()).unwrap();
+            writer.write(&batch(from..from + 20_000), &"".into(), at(from)).unwrap();
             highest = highest.max(memory.held_bytes());
         }
     }
@@ -213,7 +213,7 @@ fn writers_together_stay_within_the_memory_budget() {
 fn other_columns_than_those_of_the_open_files_are_refused() {
     let place = Place::new();
     let mut writer = place.writer(place.settings(json()));
-    writer.write(&batch(0..1), &"p".into()).unwrap();
+    writer.write(&batch(0..1), &"p".into(), at(0)).unwrap();
     let other = batch(0..1).project(&[]).unwrap();
-    assert_eq!(writer.write(&other, &"p".into()).unwrap_err().kind(), ErrorKind::Encode);
+    assert_eq!(writer.write(&other, &"p".into(), at(1)).unwrap_err().kind(), ErrorKind::Encode);
 }

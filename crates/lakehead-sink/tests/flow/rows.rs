@@ -6,17 +6,22 @@ use std::sync::Arc;
 use arrow::array::{ArrayRef, AsArray, Int64Array, RecordBatch};
 use arrow::datatypes::Int64Type;
 use lakehead_disk::{Disk, SystemDisk};
-use lakehead_model::Timestamp;
 use lakehead_model::clock::ManualClock;
 use lakehead_model::random::SeededRandom;
 use lakehead_model::resource::{
     FileNaming, FilesConfig, JsonFormat, ParquetFormat, RollingPolicy, SinkFormat,
 };
-use lakehead_sink::{MemoryBudget, Seams, Writer, WriterSettings};
+use lakehead_model::{Position, StreamId, Timestamp};
+use lakehead_sink::{FirstRecord, MemoryBudget, Seams, Writer, WriterSettings};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// 2025-08-03T23:59:50Z
 pub(crate) const START: Timestamp = Timestamp(1_754_265_590_000_000);
+
+/// The record at `position`.
+pub(crate) fn at(position: i64) -> FirstRecord {
+    FirstRecord { position: Position(position as u64), ingest_time: START }
+}
 
 pub(crate) struct Place {
     pub(crate) dir: tempfile::TempDir,
@@ -49,6 +54,7 @@ impl Place {
             format,
             staging_dir: self.staging(),
             flow: "pipe/1".into(),
+            stream: StreamId(1),
             writer_index: 0,
             origin: Vec::new(),
         }

@@ -3,12 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::ops::Range;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use lakehead_sink::LeftUploads;
 use object_store::memory::InMemory;
 use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
@@ -58,6 +60,12 @@ pub(crate) struct FaultyStore {
     pub(crate) died: Notify,
 }
 
+#[derive(Clone)]
+struct Upload {
+    key: String,
+    parts: BTreeMap<usize, Bytes>,
+}
+
 #[derive(Default)]
 struct State {
     armed: bool,
@@ -67,9 +75,7 @@ struct State {
     dead: bool,
     trace: Vec<String>,
     /// The parts of uploads that are neither completed nor aborted.
-    uploads: BTreeMap<MultipartId, BTreeMap<usize, Bytes>>,
-    /// Uploads whose id never reached the client.
-    lost_uploads: usize,
+    uploads: BTreeMap<MultipartId, Upload>,
 }
 
 impl fmt::Debug for FaultyStore {
@@ -115,18 +121,15 @@ impl FaultyStore {
         self.state.lock().trace.clone()
     }
 
-    /// Uploads that were started and neither completed nor aborted, though the client knew their ids. The answer to "create
-    /// upload" is the only way to an id: where it is lost, the upload is left to the bucket's own clean-up.
+    /// Uploads that were started and neither completed nor aborted.
     pub(crate) fn forgotten_uploads(&self) -> usize {
-        let state = self.state.lock();
-        state.uploads.len() - state.lost_uploads
+        self.state.lock().uploads.len()
     }
 
     /// Keeps the open uploads of the store's earlier life.
     pub(crate) fn inherit(&self, earlier: &FaultyStore) {
         let (mut state, earlier) = (self.state.lock(), earlier.state.lock());
         state.uploads = earlier.uploads.clone();
-        state.lost_uploads = earlier.lost_uploads;
     }
 
     async fn call<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -138,10 +141,7 @@ impl FaultyStore {
             if state.dead {
                 Some(Fault::HangBefore)
             } else {
-                let fault = state.fault.filter(|_| state.armed && state.faults.contains(&number));
-                let after = matches!(fault, Some(Fault::FailAfter | Fault::HangAfter | Fault::DieAfter));
-                state.lost_uploads += usize::from(after && what.starts_with("create "));
-                fault
+                state.fault.filter(|_| state.armed && state.faults.contains(&number))
             }
         };
         match fault {
@@ -226,7 +226,8 @@ impl MultipartStore for FaultyStore {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let create = async {
             let id = format!("upload-{}", NEXT.fetch_add(1, Ordering::Relaxed));
-            self.state.lock().uploads.insert(id.clone(), BTreeMap::new());
+            let upload = Upload { key: at.to_string(), parts: BTreeMap::new() };
+            self.state.lock().uploads.insert(id.clone(), upload);
             Ok(id)
         };
         self.call(&format!("create {at}"), create).await
@@ -236,7 +237,7 @@ impl MultipartStore for FaultyStore {
         let put = async {
             let mut state = self.state.lock();
             let upload = state.uploads.get_mut(id).ok_or_else(|| no_such_upload(id))?;
-            upload.insert(index, data.into());
+            upload.parts.insert(index, data.into());
             Ok(PartId { content_id: index.to_string() })
         };
         self.call(&format!("part {index} {at}"), put).await
@@ -244,7 +245,7 @@ impl MultipartStore for FaultyStore {
 
     async fn complete_multipart(&self, at: &Path, id: &MultipartId, ids: Vec<PartId>) -> Result<PutResult> {
         let complete = async {
-            let parts = self.state.lock().uploads.remove(id).ok_or_else(|| no_such_upload(id))?;
+            let parts = self.state.lock().uploads.remove(id).ok_or_else(|| no_such_upload(id))?.parts;
             let named: Vec<_> = ids.iter().map(|id| id.content_id.clone()).collect();
             assert_eq!(named, (0..parts.len()).map(|i| i.to_string()).collect::<Vec<_>>());
             let sizes: Vec<usize> = parts.values().map(Bytes::len).collect();
@@ -264,5 +265,21 @@ impl MultipartStore for FaultyStore {
             }
         };
         self.call(&format!("abort {at}"), abort).await
+    }
+}
+
+impl LeftUploads for FaultyStore {
+    fn of<'a>(&'a self, key: &'a str) -> Pin<Box<dyn Future<Output = Result<Vec<MultipartId>>> + Send + 'a>> {
+        let list = async move {
+            let state = self.state.lock();
+            Ok(state
+                .uploads
+                .iter()
+                .filter(|(_, upload)| upload.key == key)
+                .map(|(id, _)| id.clone())
+                .collect())
+        };
+        let what = format!("uploads {key}");
+        Box::pin(async move { self.call(&what, list).await })
     }
 }

@@ -22,26 +22,34 @@ fn each_element_is_a_row_a_null_list_one_with_null_and_an_empty_list_none() {
 }
 
 #[test]
-fn records_that_have_a_row_left_are_counted_as_kept() {
-    for (query, kept) in [
-        ("SELECT UNNEST(tags) AS t FROM events", 3),
-        ("SELECT id, UNNEST(tags) AS t FROM events WHERE id < 3", 2),
+fn records_that_have_a_row_left_are_counted_as_kept_and_the_first_is_known() {
+    for (query, kept, first) in [
+        ("SELECT UNNEST(tags) AS t FROM events", 3, Some(0)),
+        ("SELECT id, UNNEST(tags) AS t FROM events WHERE id < 3", 2, Some(0)),
         (
             "WITH x AS (SELECT id, UNNEST(items) AS item FROM events) SELECT item.sku FROM x WHERE item.qty > 0",
             2,
+            Some(0),
         ),
         (
             "WITH x AS (SELECT id, UNNEST(items) AS item FROM events) SELECT item.sku FROM x WHERE item.qty > 2",
             1,
+            Some(3),
         ),
-        ("WITH x AS (SELECT id, UNNEST(items) AS item FROM events) SELECT id FROM x WHERE id > 100", 0),
+        ("WITH x AS (SELECT id, UNNEST(items) AS item FROM events) SELECT id FROM x WHERE id > 100", 0, None),
         (
             "WITH x AS (SELECT id, UNNEST([tags, tags]) AS l FROM events) SELECT id, UNNEST(l) AS t FROM x WHERE id <> 4",
             2,
+            Some(0),
         ),
-        ("SELECT id FROM events WHERE id > 1", 3),
+        ("SELECT id FROM events", 4, Some(0)),
+        ("SELECT id FROM events WHERE id > 1", 3, Some(1)),
+        ("SELECT id FROM events WHERE id > 100", 0, None),
+        ("WITH x AS (SELECT id FROM events WHERE id <> 2) SELECT id FROM x WHERE id > 1", 2, Some(2)),
+        ("WITH x AS (SELECT id + 1 AS i FROM events WHERE id > 1) SELECT i FROM x WHERE i > 4", 1, Some(3)),
     ] {
-        assert_eq!(run(&into_out(query)).unwrap().kept, kept, "{query}");
+        let output = run(&into_out(query)).unwrap();
+        assert_eq!((output.kept, output.first), (kept, first), "{query}");
     }
 }
 

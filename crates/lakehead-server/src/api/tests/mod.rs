@@ -1,6 +1,7 @@
 //! The API as a client sees it: requests into the router, answers out.
 
 mod access;
+mod audit;
 mod bodies;
 mod buckets;
 mod catalogs;

@@ -27,14 +27,24 @@ async fn a_pipeline_lists_its_tables_and_reports_its_status() {
     let status = PipelineStatus {
         state: PipelineState::Failed,
         failure_reason: Some("bucket is gone".to_owned()),
-        counters: Some(Counters { accepted: 10, delivered: 7, filtered: 2, dead_lettered: 1 }),
+        counters: Some(Counters {
+            accepted: 15,
+            delivered: 7,
+            filtered: 2,
+            dead_lettered: 1,
+            lost: 3,
+            in_flight: 2,
+        }),
         running_version: Some(1),
     };
     server.world.statuses.lock().insert(id.parse().unwrap(), status);
     let read = server.get(&format!("{PIPELINES}/{id}")).await;
     assert_eq!(read.result()["status"], "failed");
     assert_eq!(read.result()["failure_reason"], "bucket is gone");
-    assert_eq!(read.result()["counters"]["delivered"], 7);
+    let counters = json!({
+        "accepted": 15, "delivered": 7, "filtered": 2, "dead_lettered": 1, "lost": 3, "in_flight": 2,
+    });
+    assert_eq!(read.result()["counters"], counters);
 
     for (kind, id) in [(STREAMS, &stream), (SINKS, &sink)] {
         let of_pipeline =

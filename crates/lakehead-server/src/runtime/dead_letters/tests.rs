@@ -11,11 +11,20 @@ fn key() -> FlowKey {
 }
 
 fn letters(root: &std::path::Path) -> DeadLetters {
-    DeadLetters::new(root, key(), 3, Arc::new(SystemDisk))
+    let route = Route { stream: "clicks".into(), pipeline: "copy".into() };
+    DeadLetters::new(root, key(), 3, route, Arc::new(SystemDisk))
 }
 
 fn files(root: &std::path::Path) -> Vec<String> {
-    SystemDisk.list(&root.join(key().pipeline.to_string()).join("0")).unwrap_or_default()
+    SystemDisk.list(&letters_folder(root, key())).unwrap_or_default()
+}
+
+#[test]
+fn a_name_that_is_not_of_dead_letters_says_nothing() {
+    for name in ["current.staging", "notes.txt", "1-2.ndjson", "1.v3.ndjson", "1-x.v3.ndjson", "1-2.v.ndjson"]
+    {
+        assert_eq!(letters_of_name(name), None, "{name}");
+    }
 }
 
 #[test]
@@ -28,7 +37,9 @@ fn a_record_is_kept_byte_for_byte_with_its_position_and_reason() {
     letters.publish(&staged).unwrap();
     letters.publish(&staged).unwrap();
     assert_eq!(files(root.path()), ["00000000000000000040-00000000000000000050.v3.ndjson"]);
-    let path = root.path().join(key().pipeline.to_string()).join("0").join(&files(root.path())[0]);
+    assert_eq!(letters_of_name(&files(root.path())[0]), Some((3, Position(40))));
+    assert_eq!(staged.made(), MadeLetters { name: files(root.path()).remove(0), records: 1 });
+    let path = letters_folder(root.path(), key()).join(&files(root.path())[0]);
     let line: serde_json::Value =
         serde_json::from_str(std::fs::read_to_string(path).unwrap().trim_end()).unwrap();
     assert_eq!(line["record"], record);

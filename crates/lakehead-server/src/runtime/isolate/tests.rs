@@ -25,7 +25,8 @@ fn outcome(values: &[i64]) -> (Vec<usize>, usize, usize) {
     let (mut failed, mut taken_all, mut kept, mut next) = (Vec::new(), 0, 0, 0);
     let done: Result<(), Infallible> = isolate(&program, &rows(values), Timestamp(0), &mut |part| {
         match part {
-            Part::Made { taken, made } => {
+            Part::Made { first, taken, made } => {
+                assert_eq!(first, next, "parts come in order");
                 taken_all += taken;
                 kept += made.kept;
                 next += taken;

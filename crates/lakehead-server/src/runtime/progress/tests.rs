@@ -21,7 +21,7 @@ fn filled(dir: &std::path::Path, partition: Partition) -> LocalLog {
     let (log, _) = LocalLog::open(settings, Seams::system(|fatal| panic!("{fatal:?}"))).expect("a log");
     for _ in 0..RECORDS {
         let body = Bytes::from(vec![b'x'; 20_000]);
-        let append = Append { partition, records: vec![(0, 20_000)].into(), body };
+        let append = Append { partition, records: vec![(0, 20_000)].into(), body, key: None };
         log.submit(append).expect("room").blocking_recv().expect("an answer").expect("stored");
     }
     log

@@ -1,0 +1,178 @@
+//! Whether what a commit made is there: every file with its bytes and rows, and the dead letters.
+
+use std::collections::HashMap;
+
+use lakehead_meta::{Entry, FlowKey, MadeFile};
+use lakehead_model::SinkId;
+use lakehead_model::resource::{Credentials, KeyPair};
+use lakehead_sink::{Recounted, Recounter};
+
+use super::findings::Findings;
+use super::{DifferenceKind as Kind, Parts, left, letters};
+use crate::control::{Error, Recount};
+use crate::runtime::letters_folder;
+
+/// Reads buckets, each opened once.
+pub(super) struct Output<'a> {
+    parts: &'a Parts,
+    go_on: &'a dyn Fn() -> bool,
+    /// Or why the bucket cannot be read; then it is left alone.
+    buckets: HashMap<(String, Option<SinkId>), Result<Recounter, String>>,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(parts: &'a Parts, go_on: &'a dyn Fn() -> bool) -> Self {
+        Output { parts, go_on, buckets: HashMap::new() }
+    }
+
+    /// Looks at all that a commit made.
+    pub(super) fn check(
+        &mut self,
+        key: FlowKey,
+        entry: &Entry,
+        recount: &mut Recount,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
+        if !(self.go_on)() {
+            return Err(left());
+        }
+        recount.commits += u64::from(entry.until > entry.from);
+        for file in &entry.made.files {
+            recount.files_recorded += 1;
+            recount.rows_recorded += file.rows;
+            recount.bytes_recorded += file.size_bytes;
+            self.check_file(key, entry, file, recount, findings)?;
+        }
+        self.check_letters(key, entry, recount, findings)
+    }
+
+    fn check_letters(
+        &self,
+        key: FlowKey,
+        entry: &Entry,
+        recount: &mut Recount,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
+        let Some(recorded) = &entry.made.letters else { return Ok(()) };
+        recount.dead_letters_recorded += recorded.records;
+        let path = letters_folder(&self.parts.data_dir, key).join(&recorded.name);
+        let (statement, name) = (key.statement, &recorded.name);
+        match letters::lines(&*self.parts.disk, &path)? {
+            None => {
+                let text = format!(
+                    "the {} dead letters {name} of statement {statement} are not there",
+                    recorded.records
+                );
+                findings.differ(Kind::DeadLettersMissing, statement, entry.from, text);
+            }
+            Some(found) => {
+                recount.dead_letters_found += found;
+                if found != recorded.records {
+                    let text = format!(
+                        "the dead letters {name} of statement {statement} are {found}, and {} were kept apart",
+                        recorded.records
+                    );
+                    findings.differ(Kind::DeadLettersCount, statement, entry.from, text);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn check_file(
+        &mut self,
+        key: FlowKey,
+        entry: &Entry,
+        file: &MadeFile,
+        recount: &mut Recount,
+        findings: &mut Findings,
+    ) -> Result<(), Error> {
+        let place = (entry.made.bucket.clone().unwrap_or_default(), entry.made.sink);
+        let bucket = match self.buckets.entry(place.clone()) {
+            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::hash_map::Entry::Vacant(new) => new.insert(open(self.parts, &place)?),
+        };
+        let found = match bucket {
+            Ok(recounter) => self
+                .parts
+                .async_runtime
+                .block_on(recounter.recount(&file.key, self.go_on))
+                .map_err(|e| e.to_string()),
+            Err(why) => Err(why.clone()),
+        };
+        if !(self.go_on)() {
+            return Err(left());
+        }
+        match found {
+            Err(why) => {
+                findings.unread(format!("bucket {:?}: {why}", place.0));
+                *bucket = Err(why);
+            }
+            Ok(None) => {
+                let text =
+                    format!("{:?} of bucket {:?} is not there; it had {} rows", file.key, place.0, file.rows);
+                findings.differ(Kind::FileMissing, key.statement, entry.from, text);
+            }
+            Ok(Some(found)) => {
+                recount.files_found += 1;
+                recount.bytes_found += found.size_bytes;
+                recount.rows_found += found.rows.as_ref().copied().unwrap_or(0);
+                compare(key, entry, file, &found, findings);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// One difference a file for its bytes, and one for its rows.
+fn compare(key: FlowKey, entry: &Entry, file: &MadeFile, found: &Recounted, findings: &mut Findings) {
+    let bucket = entry.made.bucket.as_deref().unwrap_or_default();
+    let mut differ = |kind, what: String| {
+        let text = format!("{:?} of bucket {bucket:?} {what}", file.key);
+        findings.differ(kind, key.statement, entry.from, text);
+    };
+    if found.size_bytes != file.size_bytes {
+        differ(
+            Kind::FileSize,
+            format!("has {} bytes, and {} were written", found.size_bytes, file.size_bytes),
+        );
+    } else if found.crc32c != file.crc32c {
+        let what = format!(
+            "has other content: its CRC-32C is {:08x}, and {:08x} was written",
+            found.crc32c, file.crc32c
+        );
+        differ(Kind::FileContent, what);
+    }
+    match &found.rows {
+        Ok(rows) if *rows == file.rows => {}
+        Ok(rows) => differ(Kind::FileRows, format!("holds {rows} rows, and {} were written", file.rows)),
+        Err(why) => differ(Kind::FileRows, format!("had {} rows, which cannot be counted: {why}", file.rows)),
+    }
+}
+
+/// Opens a bucket as the flows do: with the credentials of the configuration, of the sink, or those the sink had while it wrote
+/// there.
+fn open(parts: &Parts, place: &(String, Option<SinkId>)) -> Result<Result<Recounter, String>, Error> {
+    let (bucket, sink) = place;
+    let key_pair = |given: Option<Credentials>| match given {
+        Some(Credentials::Keys(keys)) => Some(keys),
+        Some(Credentials::Token(_)) | None => None,
+    };
+    let keys: Option<KeyPair> = match sink {
+        None => None,
+        Some(sink) => {
+            let catalog = parts.store.catalog();
+            let writes_there = catalog.any_sink(*sink).is_some_and(|sink| sink.config.bucket() == bucket);
+            let former = if writes_there { None } else { parts.store.former_credentials(*sink, bucket)? };
+            match key_pair(former) {
+                Some(keys) => Some(keys),
+                None => key_pair(parts.store.sink_credentials(*sink)?),
+            }
+        }
+    };
+    let opened = parts.storage.locate(bucket, keys.as_ref()).and_then(|bucket| {
+        let (disk, random) = (parts.disk.clone(), parts.random.clone());
+        Recounter::new(bucket, disk, random, parts.uploads.clone()).map_err(|e| e.to_string())
+    });
+    Ok(opened)
+}
