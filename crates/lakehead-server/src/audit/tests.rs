@@ -148,8 +148,12 @@ impl World {
         let body = format!("[{}]", vec!["{\"n\":1}"; records].join(","));
         let mut bounds = Vec::new();
         lakehead_decode::frame_array(body.as_bytes(), &mut bounds).expect("records");
-        let append =
-            Append { partition: Partition::first(STREAM), records: bounds.into(), body: body.into() };
+        let append = Append {
+            partition: Partition::first(STREAM),
+            records: bounds.into(),
+            body: body.into(),
+            key: None,
+        };
         log.submit(append).expect("room").blocking_recv().expect("an answer").expect("stored");
     }
 
