@@ -19,6 +19,9 @@ use object_store::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+/// Tries of a publisher in these tests before it gives up.
+pub(crate) const TRIES: u32 = 5;
+
 /// What happens at the chosen calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -70,6 +73,8 @@ struct State {
     uploads: BTreeMap<MultipartId, BTreeMap<usize, Bytes>>,
     /// Uploads whose id never reached the client.
     lost_uploads: usize,
+    /// How often aborting an upload failed.
+    failed_aborts: BTreeMap<MultipartId, u32>,
 }
 
 impl fmt::Debug for FaultyStore {
@@ -115,11 +120,18 @@ impl FaultyStore {
         self.state.lock().trace.clone()
     }
 
-    /// Uploads that were started and neither completed nor aborted, though the client knew their ids. The answer to "create
-    /// upload" is the only way to an id: where it is lost, the upload is left to the bucket's own clean-up.
+    /// Uploads that were started and neither completed nor aborted, though the client knew their ids and did not try to abort
+    /// them [`TRIES`] times. The answer to "create upload" is the only way to an id: where it is lost, the upload is left to the
+    /// bucket's own clean-up, and so it is where the store does not let the client abort it.
     pub(crate) fn forgotten_uploads(&self) -> usize {
         let state = self.state.lock();
-        state.uploads.len() - state.lost_uploads
+        let given_up = |id: &&MultipartId| state.failed_aborts.get(*id).is_some_and(|failed| *failed >= TRIES);
+        state.uploads.len() - state.lost_uploads - state.uploads.keys().filter(given_up).count()
+    }
+
+    /// Uploads that are neither completed nor aborted.
+    pub(crate) fn open_uploads(&self) -> usize {
+        self.state.lock().uploads.len()
     }
 
     /// Keeps the open uploads of the store's earlier life.
@@ -127,6 +139,7 @@ impl FaultyStore {
         let (mut state, earlier) = (self.state.lock(), earlier.state.lock());
         state.uploads = earlier.uploads.clone();
         state.lost_uploads = earlier.lost_uploads;
+        state.failed_aborts = earlier.failed_aborts.clone();
     }
 
     async fn call<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -263,6 +276,10 @@ impl MultipartStore for FaultyStore {
                 None => Err(no_such_upload(id)),
             }
         };
-        self.call(&format!("abort {at}"), abort).await
+        let aborted = self.call(&format!("abort {at}"), abort).await;
+        if aborted.is_err() {
+            *self.state.lock().failed_aborts.entry(id.clone()).or_default() += 1;
+        }
+        aborted
     }
 }
