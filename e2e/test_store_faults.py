@@ -251,7 +251,7 @@ def keyless(seaweed, bucket: str) -> str:
 
 
 def test_new_keys_come_with_a_new_sink_without_a_restart(make_server, seaweed):
-    """D-09: new credentials. A sink cannot be changed: the pipeline is led to another one, and the old one deleted."""
+    """D-09: the pipeline is led to another sink, and the old one deleted."""
     seaweed.create_bucket("other-keys")
     server = make_server(keyless(seaweed, "other-keys")).start()
     wrong = {"access_key_id": ACCESS_KEY_ID, "secret_access_key": "another"}
@@ -277,8 +277,8 @@ def is_failing(server, pipeline: str) -> bool:
     return any(sample.value for sample in failing)
 
 
-def test_keys_replaced_through_the_api_take_effect_without_a_restart(make_server, seaweed):
-    """D-09: new credentials for a legacy pipeline."""
+def test_keys_replaced_in_a_legacy_pipeline_take_effect_without_a_restart(make_server, seaweed):
+    """D-09: new credentials, of a legacy pipeline."""
     seaweed.create_bucket("new-keys")
     server = make_server(keyless(seaweed, "new-keys")).start()
     definition = legacy.definition("old", "new-keys", compression="none", batch={"max_duration_s": 0.25})
@@ -298,3 +298,25 @@ def test_keys_replaced_through_the_api_take_effect_without_a_restart(make_server
     files = seaweed.download("new-keys", server.data_dir.parent / "copies")
     lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     assert sorted(line["id"] for line in lines) == list(range(20))
+
+
+def test_keys_replaced_in_a_sink_take_effect_without_a_restart(make_server, seaweed):
+    """D-09: new credentials, of a sink."""
+    seaweed.create_bucket("patched-keys")
+    server = make_server(keyless(seaweed, "patched-keys")).start()
+    stream = server.create_stream("events")
+    sink = server.create_sink("lines", "patched-keys", {"type": "json", "unstructured": True}, credentials={
+        "access_key_id": ACCESS_KEY_ID, "secret_access_key": "another",
+    })
+    server.create_pipeline("copy", "INSERT INTO lines SELECT * FROM events")
+    server.send(stream, [{"id": i} for i in range(10)])
+    wait_until("the refusal shows", 15, lambda: is_failing(server, "copy"))
+    server.send(stream, [{"id": i} for i in range(10, 20)])
+    server.call("PATCH", f"pipelines/v1/sinks/{sink['id']}", {"config": {"credentials": {
+        "access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY,
+    }}})
+    server.wait_delivered("copy", 20, within=20)
+    wait_until("all is well", 5, lambda: not is_failing(server, "copy"))
+    files = seaweed.download("patched-keys", server.data_dir.parent / "copies")
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert sorted(line["value"]["id"] if "value" in line else line["id"] for line in lines) == list(range(20))

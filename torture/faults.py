@@ -120,7 +120,7 @@ class Faults:
         """A life in which the nth sync of a thread fails: the process ends with its own exit status, and soon."""
         self.server.kill()
         said = self.server.output.stat().st_size
-        self.server.spawn([
+        self.server.spawn_once([
             # -D: the tracer is nobody's parent, so the server stays the child that is waited for.
             "strace", "-D", "-f", "--seccomp-bpf", "-qq", "-e", "trace=fdatasync,fsync",
             "-e", f"inject=fdatasync,fsync:error=EIO:when={nth}", "-o", "/dev/null",
@@ -148,7 +148,7 @@ class Faults:
         file = self.world.folder / "faketime"
         file.write_text("+0")
         self.server.kill()
-        self.server.spawn(variables={
+        self.server.spawn_once(variables={
             "LD_PRELOAD": libfaketime(), "FAKETIME_TIMESTAMP_FILE": str(file), "FAKETIME_NO_CACHE": "1",
             "FAKETIME_DONT_FAKE_MONOTONIC": "1", "NO_FAKE_STAT": "1", "FAKETIME_DONT_RESET": "1",
         })
@@ -205,7 +205,7 @@ class Faults:
 
     def store_kill(self, seconds: float):
         store = self.world.store
-        store.kill()
+        store.process.kill()
         time.sleep(seconds)
         store.start()
         self.seen["store_kill"] += 1

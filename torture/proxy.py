@@ -8,7 +8,6 @@ or after the store had it. `truncated` cuts an answer short. `slow` reads a body
 
 import http.client
 import random
-import re
 import socket
 import struct
 import threading
@@ -29,8 +28,6 @@ class Proxy:
     def __init__(self, upstream_port: int, seed: int):
         self.upstream_port = upstream_port
         self.counts: dict[str, dict[str, int]] = {}
-        # Upload id -> how many of its parts were asked for: with none, the client may never have learned the id.
-        self.uploads: dict[str, int] = {}
         self._dice = random.Random(f"proxy/{seed}")
         self._lock = threading.Lock()
         self._weather: tuple[dict[str, float], float, int] = ({}, 0.0, 0)
@@ -87,15 +84,6 @@ class Proxy:
         """Whether the weather has hit nobody yet."""
         return not self._drawn
 
-    def note_upload(self, operation: str, target: str, answer: bytes):
-        if operation == "create" and (found := re.search(rb"<UploadId>([^<]+)</UploadId>", answer)):
-            with self._lock:
-                self.uploads.setdefault(found[1].decode(), 0)
-        if operation == "part":
-            for id in parse_qs(urlsplit(target).query).get("uploadId", []):
-                with self._lock:
-                    self.uploads[id] = self.uploads.get(id, 0) + 1
-
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
@@ -143,7 +131,6 @@ class _Handler(BaseHTTPRequestHandler):
             status, headers, content = self.ask_store(body)
         except (OSError, http.client.HTTPException):
             return self.reset()
-        self.proxy.note_upload(operation, self.path, content)
         if fault == "applied_reset":
             return self.reset()
         if fault == "applied_500":

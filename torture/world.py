@@ -9,13 +9,12 @@ from pathlib import Path
 
 import httpx
 
-from lakehead import BINARY, Server
-from processes import Process, wait_until
-from seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY
+from lakehead import Server
+from processes import wait_until
+from seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Seaweed
 from torture.outlets import EDITED, FORMATS, LOCAL, OUTLETS, REMOTE, ROLLING, BULKY, SQL, edited_sql
 from torture.proxy import Proxy
 from torture.records import SCHEMA
-from torture.store import Store
 from torture.volume import Volume
 
 SETTINGS = "[log]\nquota_bytes = 402653184\nsegment_bytes = 16777216\nretention_seconds = 20\n"
@@ -25,19 +24,18 @@ SEGMENTS = "segments of the log"
 
 
 class Product(Server):
-    """`lakehead serve`, if need be under another program and with other variables."""
+    """`lakehead serve`, with its data in a place of its own, and a count of its violent ends."""
 
     def __init__(self, folder: Path, data_dir: Path, configuration: str):
         super().__init__(folder, configuration)
         self.data_dir = data_dir
         self.kills = 0
 
-    def spawn(self, prefix: list[str] = (), variables: dict[str, str] | None = None) -> "Product":
-        self.process = Process([
-            *prefix, BINARY, "serve", "--config", self.configuration, "--data-dir", self.data_dir,
-            "--listen", f"127.0.0.1:{self.port}",
-        ], self.output, variables)
-        return self
+    def spawn_once(self, runner: list[str] = (), variables: dict[str, str] | None = None):
+        """Starts without waiting, for this life under another program or with other variables."""
+        self.runner, self.variables = list(runner), variables or {}
+        self.spawn()
+        self.runner, self.variables = [], {}
 
     def kill(self):
         if self.process.running():
@@ -83,7 +81,7 @@ class World:
     def __init__(self, folder: Path, seed: int, volume_bytes: int | None):
         self.folder = folder
         self.volume: Volume | None = None
-        self.store: Store | None = None
+        self.store: Seaweed | None = None
         self.proxy: Proxy | None = None
         self.server: Product | None = None
         self.version = 0
@@ -99,7 +97,7 @@ class World:
             self.volume = Volume(self.folder / "disk.img", disk, volume_bytes)
         else:
             disk.mkdir()
-        self.store = Store(self.folder / "store")
+        self.store = Seaweed(self.folder / "store")
         self.store.create_bucket(REMOTE)
         self.proxy = Proxy(self.store.port, seed)
         settings = SETTINGS + (
