@@ -208,10 +208,10 @@ async fn a_sink_takes_other_credentials_and_shows_none() {
     let table = server.post(SINKS, table).await.result()["id"].as_str().unwrap().to_owned();
     let keys = json!({ "config": { "credentials": { "access_key_id": "canary-id", "secret_access_key": "canary" } } });
     let reply = server.patch(&format!("{SINKS}/{files}"), keys.clone()).await;
-    assert_eq!((reply.status, &reply.result()["version"]), (200, &json!(2)), "{}", reply.body);
+    assert_eq!(reply.result()["version"], 2, "{}", reply.body);
     assert!(!reply.body.to_string().contains("canary"), "{}", reply.body);
     let reply = server.patch(&format!("{SINKS}/{table}"), json!({ "config": { "token": "canary" } })).await;
-    assert_eq!((reply.status, &reply.result()["version"]), (200, &json!(2)), "{}", reply.body);
+    assert_eq!(reply.result()["version"], 2, "{}", reply.body);
     let wrong = [
         (&files, json!({}), "config: is missing"),
         (&files, json!({ "config": { "token": "t" } }), "config.credentials: is missing; a sink of files"),
