@@ -9,8 +9,6 @@ import os
 import signal
 from collections import defaultdict
 
-import pytest
-
 from fault_proxy import Answer, Call, Lose, Refuse
 from load import QUICK, ROUNDS, Copy
 from processes import wait_until
@@ -78,7 +76,6 @@ def test_lost_answers_within_an_upload_make_one_object_and_leave_no_parts(throug
     finish(copy, proxy, seaweed)
 
 
-@pytest.mark.xfail(strict=True, reason="an upload whose id was lost is left to the bucket's own clean-up")
 def test_an_upload_whose_id_was_lost_with_the_answer_is_not_left_behind(through_proxy, seaweed):
     """D-02 and D-04: CreateMultipartUpload was done, and nobody was told its id."""
     copy, proxy = through_proxy("id-lost", policy=LARGE)
@@ -139,7 +136,6 @@ def test_a_kill_between_any_two_calls_of_an_upload_leaves_one_object_and_no_part
     finish(copy, proxy, seaweed)
 
 
-@pytest.mark.xfail(strict=True, reason="an upload whose id was lost is left to the bucket's own clean-up")
 def test_a_kill_right_after_an_upload_was_begun_leaves_no_parts(through_proxy, seaweed):
     """D-04."""
     copy, proxy = through_proxy("begun", policy=LARGE)
