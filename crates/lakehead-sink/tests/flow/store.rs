@@ -130,7 +130,8 @@ impl FaultyStore {
     /// what the store does not let it abort is left to the bucket's own clean-up.
     pub(crate) fn forgotten_uploads(&self) -> usize {
         let state = self.state.lock();
-        let given_up = |id: &&MultipartId| state.failed_aborts.get(*id).is_some_and(|failed| *failed >= TRIES);
+        let given_up =
+            |id: &&MultipartId| state.failed_aborts.get(*id).is_some_and(|failed| *failed >= TRIES);
         state.uploads.len() - state.uploads.keys().filter(given_up).count()
     }
 
