@@ -45,6 +45,7 @@ class Tampered:
         self.pid = thread_of(server, thread) if thread else server.process.pid
         of = ["-p", str(self.pid)] if thread else ["-f", "-p", str(self.pid)]
         only = [word for path in paths for word in ("-P", str(path))]
+        self.server = server
         self.command = ["strace", "-qq", "-y", "-ttt", *of, *only, "-e", f"trace={calls}", "-e", f"inject={calls}:{how}",
                         "-o", str(self.output)]
 
@@ -53,11 +54,8 @@ class Tampered:
         status = Path(f"/proc/{self.pid}/status")
 
         def attached():
-            try:
-                return "TracerPid:\t0" not in status.read_text()
-            except (FileNotFoundError, ProcessLookupError):
-                # What it was to do is done already: the server has ended.
-                return True
+            # Or what it was to do is done already.
+            return not self.server.process.running() or "TracerPid:\t0" not in status.read_text()
 
         wait_until("strace is attached", 10, attached)
         # To the other threads as well.

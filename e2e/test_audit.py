@@ -3,10 +3,12 @@ several sinks and stores, edits and kills; and whatever is altered afterwards it
 """
 
 import json
+import socket
 import subprocess
 import threading
 import time
 
+import httpx
 import pytest
 
 import legacy
@@ -62,6 +64,10 @@ def differs(server, pipeline: str, kind: str, named: str):
 
 def running_version(server, pipeline: dict) -> int:
     return server.call("GET", f"pipelines/v1/pipelines/{pipeline['id']}")["result"]["running_version"]
+
+
+def pipeline_id(server) -> str:
+    return server.call("GET", "pipelines/v1/pipelines")["result"][0]["id"]
 
 
 def records(ids: range) -> list[dict]:
@@ -160,6 +166,49 @@ def test_a_store_that_does_not_answer_is_not_a_difference(made):
     server.start()
     done = audit(server, "p")
     assert done.returncode == 2 and f'not looked at: bucket "{bucket}"' in done.stdout, f"{done.stdout}\n{done.stderr}"
+
+
+def test_an_audit_that_nobody_waits_for_ends_and_lets_others_ask(made):
+    server, seaweed, _ = made
+    server.stop()
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        # Takes connections and never answers.
+        port = silent.getsockname()[1]
+        server.configuration.write_text(server.configuration.read_text().replace(seaweed.endpoint, f"http://127.0.0.1:{port}"))
+        server.start()
+        server.create_pipeline("q", "INSERT INTO lines SELECT id FROM events")
+        path = f"{server.url}/client/v4/accounts/{server.account}/pipelines/v1/pipelines/{pipeline_id(server)}/audit"
+        with pytest.raises(httpx.ReadTimeout):
+            server.http.get(path, headers=server.bearer, timeout=1)
+        wait_until("another audit may run", 5, lambda: audit(server, "q").returncode == 0)
+        server.process.kill()
+
+
+def test_a_commit_that_is_completed_after_a_kill_is_audited_as_any_other(server):
+    stream = server.create_stream("events", SCHEMA)
+    server.create_sink("lines", "plain", {"type": "json"}, rolling_policy=QUICK)
+    pipeline = server.create_pipeline("p", "INSERT INTO lines SELECT id FROM events WHERE id % 3 != 0")
+    server.send(stream, records(range(100)))
+    server.wait_delivered("p", 100)
+    # The next commit is recorded as intended and cannot make its file visible.
+    bucket = server.bucket("plain")
+    away = bucket.rename(bucket.with_name("away"))
+    bucket.write_text("in the way")
+    server.send(stream, records(range(100, 200)))
+
+    def is_committing() -> bool:
+        answer = json.loads(audit(server, "p", "--json").stdout)
+        return answer["statements"][0]["committing"]
+
+    wait_until("a commit is under way", 30, is_committing)
+    server.kill()
+    bucket.unlink()
+    away.rename(bucket)
+    server.start()
+    server.wait_delivered("p", 200)
+    recount = agrees(server, "p")["statements"][0]["recount"]
+    assert (recount["commits"], recount["files_found"], recount["dead_letters_found"]) == (2, 2, 20), recount
+    assert pipeline["id"] in audit(server, "p").stdout
 
 
 def test_an_audit_agrees_while_records_come_in(server):

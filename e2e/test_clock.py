@@ -98,9 +98,10 @@ def test_a_clock_that_jumps_on_throws_away_nothing_that_is_not_delivered(through
     server.kill()
     server.start()
     copy.finish(within=90)
-    # Now it may go.
+    # Now it may go. A running server measures age by elapsed time, so a start is needed to believe the clock.
     clock.jump(3650 * DAY)
-    copy.send(1)
+    server.kill()
+    server.start()
     wait_until("the log is trimmed", 20, lambda: server.metrics().sum("log_oldest_position", stream="events") > 0)
 
 

@@ -79,7 +79,6 @@ def out_ids(server: Server, name: str, format: str) -> list[int]:
     return [row["id"] for row in rows_of(sorted((server.bucket("out") / name).rglob(f"*.{format}")))]
 
 
-@pytest.mark.xfail(strict=True, reason="a letter names neither its stream nor its pipeline")
 def test_a_dead_letter_says_where_it_comes_from(server):
     """D-11: all that is needed to send it again."""
     stream = server.create_stream("events", {"fields": FIELDS})

@@ -53,6 +53,8 @@ def test_stops_under_load_answer_everybody_and_leave_nothing_to_recover(make_ser
     unanswered = load.ids(0)
     print(f"{STOPS} stops, the slowest {slowest:.1f} s; {load.statuses}; {len(rows)} records")
     assert slowest < 15
+    # D-14 all the while.
+    assert load.watch.scrapes > STOPS
     assert not unanswered & {row["id"] for row in rows}, "records of requests without an answer came out"
     assert len(load.acknowledged) > STOPS * 100
 

@@ -12,7 +12,7 @@ from copy import deepcopy
 
 import legacy
 from fault_proxy import PROBE, Answer, Call, Lose, Refuse
-from load import QUICK, ROUNDS, SEED
+from load import JSON, QUICK, ROUNDS, SEED, Copy
 from processes import wait_until
 from seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY
 
@@ -68,6 +68,8 @@ def test_a_storm_of_refusals_and_an_outage_delay_and_change_nothing(through_prox
     print(f"{len(rows)} records in {len(copy.files())} files; storm: {refused} of {stormy} calls refused; outage of {outage:.0f} s: "
           f"{asked} calls, failed after {shown:.1f} s: {reason}; quiet after {time.monotonic() - back:.1f} s")
     assert asked < 5 * outage, (asked, outage)
+    # D-14 all the while.
+    assert load.watch.scrapes > 20
 
 
 def test_an_answer_that_is_lost_after_the_store_did_as_asked_makes_no_second_object(through_proxy, seaweed):
@@ -243,17 +245,42 @@ def test_refused_credentials_show_and_heal_without_a_restart(through_proxy):
     copy.finish()
 
 
+def keyless(seaweed, bucket: str) -> str:
+    """The bucket's place without keys: those of the sink are used."""
+    return "".join(line for line in seaweed.configuration(bucket).splitlines(True) if "access_key" not in line)
+
+
+def test_new_keys_come_with_a_new_sink_without_a_restart(make_server, seaweed):
+    """D-09: the pipeline is led to another sink, and the old one deleted."""
+    seaweed.create_bucket("other-keys")
+    server = make_server(keyless(seaweed, "other-keys")).start()
+    wrong = {"access_key_id": ACCESS_KEY_ID, "secret_access_key": "another"}
+    copy = Copy(server, "other-keys", seaweed, policy=AT_ONCE, credentials=wrong)
+    copy.send(10)
+    reason = copy.wait_status("failed", within=15)
+    assert "another" not in reason, "the secret is in the reason"
+    right = {"access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY}
+    server.create_sink("renewed", "other-keys", JSON, rolling_policy=AT_ONCE, credentials=right)
+    sql = {"sql": "INSERT INTO renewed SELECT * FROM events"}
+    server.call("PATCH", f"pipelines/v1/pipelines/{copy.pipeline['id']}", sql)
+    copy.send(10)
+    began = time.monotonic()
+    server.call("DELETE", f"pipelines/v1/sinks/{copy.sink['id']}")
+    server.wait_delivered("copy", 20, within=30)
+    print(f"delivered {time.monotonic() - began:.1f} s after the change")
+    copy.finish()
+    copy.wait_status("running", within=5)
+
+
 def is_failing(server, pipeline: str) -> bool:
     failing = (s for s in server.metrics().samples if s.name == "pipeline_failing" and s.labels["pipeline"] == pipeline)
     return any(sample.value for sample in failing)
 
 
-def test_keys_replaced_through_the_api_take_effect_without_a_restart(make_server, seaweed):
-    """D-09: new credentials. Only a legacy pipeline can be given them; a sink cannot be changed."""
+def test_keys_replaced_in_a_legacy_pipeline_take_effect_without_a_restart(make_server, seaweed):
+    """D-09: new credentials, of a legacy pipeline."""
     seaweed.create_bucket("new-keys")
-    # No keys in the configuration: those of the pipeline are used.
-    server = make_server("".join(
-        line for line in seaweed.configuration("new-keys").splitlines(True) if "access_key" not in line)).start()
+    server = make_server(keyless(seaweed, "new-keys")).start()
     definition = legacy.definition("old", "new-keys", compression="none", batch={"max_duration_s": 0.25})
     keys = definition["destination"]["credentials"]
     keys.update(access_key_id=ACCESS_KEY_ID, secret_access_key=SECRET_ACCESS_KEY)
@@ -271,3 +298,25 @@ def test_keys_replaced_through_the_api_take_effect_without_a_restart(make_server
     files = seaweed.download("new-keys", server.data_dir.parent / "copies")
     lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
     assert sorted(line["id"] for line in lines) == list(range(20))
+
+
+def test_keys_replaced_in_a_sink_take_effect_without_a_restart(make_server, seaweed):
+    """D-09: new credentials, of a sink."""
+    seaweed.create_bucket("patched-keys")
+    server = make_server(keyless(seaweed, "patched-keys")).start()
+    stream = server.create_stream("events")
+    sink = server.create_sink("lines", "patched-keys", {"type": "json", "unstructured": True}, credentials={
+        "access_key_id": ACCESS_KEY_ID, "secret_access_key": "another",
+    })
+    server.create_pipeline("copy", "INSERT INTO lines SELECT * FROM events")
+    server.send(stream, [{"id": i} for i in range(10)])
+    wait_until("the refusal shows", 15, lambda: is_failing(server, "copy"))
+    server.send(stream, [{"id": i} for i in range(10, 20)])
+    server.call("PATCH", f"pipelines/v1/sinks/{sink['id']}", {"config": {"credentials": {
+        "access_key_id": ACCESS_KEY_ID, "secret_access_key": SECRET_ACCESS_KEY,
+    }}})
+    server.wait_delivered("copy", 20, within=20)
+    wait_until("all is well", 5, lambda: not is_failing(server, "copy"))
+    files = seaweed.download("patched-keys", server.data_dir.parent / "copies")
+    lines = [json.loads(line) for file in files for line in file.read_text().splitlines()]
+    assert sorted(line["value"]["id"] if "value" in line else line["id"] for line in lines) == list(range(20))

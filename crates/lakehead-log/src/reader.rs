@@ -114,6 +114,10 @@ impl Reader {
                 Err(error) => return Err(self.io(error)),
             }
         }
+        if self.next >= tail {
+            // What comes next is in memory. A file held open would keep its space on the disk when the segment is trimmed.
+            self.place = None;
+        }
         Ok(batch)
     }
 

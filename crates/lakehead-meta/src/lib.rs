@@ -29,6 +29,8 @@ mod journal;
 mod private_file;
 pub mod records;
 mod resources;
+#[cfg(feature = "sim")]
+pub mod sim;
 mod sqlite;
 mod tokens;
 mod vault;

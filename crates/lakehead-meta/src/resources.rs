@@ -88,7 +88,7 @@ impl Store {
         Store::over(records, vault, tokens)
     }
 
-    fn over(records: Arc<dyn Records>, vault: Vault, tokens: Tokens) -> Result<Store, Error> {
+    pub(crate) fn over(records: Arc<dyn Records>, vault: Vault, tokens: Tokens) -> Result<Store, Error> {
         let (revision, found) = records.list(&RESOURCES, "")?;
         let mut catalog = Catalog { revision, ..Catalog::default() };
         for (space, record) in &found {

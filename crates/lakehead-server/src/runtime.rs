@@ -24,6 +24,8 @@ pub(crate) mod isolate;
 mod plan;
 mod progress;
 mod report;
+#[cfg(test)]
+mod sim;
 mod status;
 mod supervisor;
 pub(crate) mod turnstile;

@@ -36,6 +36,8 @@ mod key;
 mod memory;
 mod naming;
 mod publish;
+#[cfg(feature = "read-back")]
+pub mod read_back;
 mod recount;
 mod staged;
 mod writer;

@@ -7,7 +7,7 @@
 //! What kind of file it is, its first bytes say. Nothing is written, also not to see whether the bucket could be.
 //!
 //! **Bounds:** one piece ([`LOCAL_PIECE_BYTES`], or one part of the process's [`Uploads`]), one Parquet footer of at most
-//! [`FOOTER_BYTES_MAX`]. Every call to a store has a deadline and is tried again as in publishing.
+//! [`FOOTER_BYTES_MAX`]. Every call to a store has a deadline and is tried again as in publishing, but not so often.
 
 mod rows;
 mod source;

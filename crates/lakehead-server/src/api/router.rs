@@ -42,6 +42,7 @@ pub(super) fn in_account() -> Vec<Route> {
             .post(sinks::create, op("Create a sink", One("Sink")).body("SinkCreate")),
         below("/pipelines/v1/sinks/{id}")
             .get(sinks::read, op("Get a sink", One("Sink")))
+            .patch(sinks::patch, op("Give a sink other credentials", One("Sink")).body("SinkPatch"))
             .delete(sinks::delete, op("Delete a sink and the pipelines that write to it", Nothing)),
         below("/pipelines/v1/pipelines")
             .get(pipelines::list, op("List pipelines", Page("Pipeline")).query(&["page", "per_page", "name"]))

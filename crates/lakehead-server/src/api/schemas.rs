@@ -181,6 +181,9 @@ fn sinks() -> Value {
             "format": r#ref("SinkFormat"), "schema": or_null(json!({ "type": "object" })),
             "config": { "oneOf": [files, table] }, "created_at": time(), "modified_at": time(),
         }), none()),
+        "SinkPatch": request(json!({ "config": request(none(), json!({
+            "credentials": or_null(json!({ "type": "object" })), "token": or_null(text()),
+        })) }), none()),
         "SinkCreate": request(json!({
             "name": text(), "type": one_of(&["r2", "r2_data_catalog", "basin_catalog"]),
         }), json!({

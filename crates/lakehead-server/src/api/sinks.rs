@@ -36,6 +36,13 @@ pub(super) async fn read(State(api): State<Api>, mut path: PathParts) -> Answer 
     ok(to_json(&*api.control.sink(&path.take(0))?))
 }
 
+/// Not Cloudflare's: there a sink cannot be changed.
+pub(super) async fn patch(State(api): State<Api>, mut path: PathParts, body: JsonBody) -> Answer {
+    let (id, credentials) = (path.take(0), other_credentials(&body.root())?);
+    let sink = api.run(move |c| c.replace_credentials(&id, credentials)).await?;
+    ok(to_json(&sink))
+}
+
 pub(super) async fn delete(State(api): State<Api>, mut path: PathParts) -> Answer {
     let id = path.take(0);
     let deleted = api.run(move |c| c.delete_sink(&id)).await?;
@@ -180,6 +187,40 @@ pub(super) fn credentials(object: &Object<'_>) -> Result<Credentials, Invalid> {
         access_key_id: object.needed_secret("access_key_id")?,
         secret_access_key: object.needed_secret("secret_access_key")?,
     }))
+}
+
+/// What a sink is to be given; a key pair or a token.
+fn other_credentials(body: &Object<'_>) -> Result<Credentials, Invalid> {
+    let fixed = |object: &Object<'_>, keys: &[&str]| match keys.iter().find(|key| object.has(key)) {
+        None => Ok(()),
+        Some(key) => {
+            let reason = "cannot be changed; `config.credentials` can, or `config.token` of a table";
+            Err(object.refuse(key, reason))
+        }
+    };
+    fixed(body, &["name", "type", "format", "schema"])?;
+    let Some(config) = body.object("config")? else {
+        let reason = "is missing; an object with `credentials`, or `token` for a table, is needed";
+        return Err(body.refuse("config", reason));
+    };
+    fixed(
+        &config,
+        &[
+            "account_id",
+            "bucket",
+            "path",
+            "partitioning",
+            "file_naming",
+            "rolling_policy",
+            "jurisdiction",
+            "namespace",
+            "table_name",
+        ],
+    )?;
+    match config.object("credentials")? {
+        Some(keys) => credentials(&keys),
+        None => Ok(Credentials::Token(config.needed_secret("token")?)),
+    }
 }
 
 fn files_config(config: &Object<'_>) -> Result<FilesConfig, Invalid> {

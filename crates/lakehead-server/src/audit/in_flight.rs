@@ -111,8 +111,12 @@ impl Pass<'_> {
             let mut ranges: Vec<_> = there.chain(read.lost.into_iter().map(|lost| (lost, false))).collect();
             ranges.sort_by_key(|(range, _)| range.start);
             for (range, is_there) in ranges {
+                // What has come since the end of the log was looked up is not looked at.
+                if cursor >= self.tail {
+                    break;
+                }
                 if range.start > cursor {
-                    self.lack(Kind::LogGap, cursor..range.start, "are not in the log");
+                    self.lack(Kind::LogGap, cursor..range.start.min(self.tail), "are not in the log");
                 }
                 let range = range.start.max(cursor)..range.end.min(self.tail);
                 match is_there {

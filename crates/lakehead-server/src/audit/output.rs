@@ -1,6 +1,7 @@
 //! Whether what a commit made is there: every file with its bytes and rows, and the dead letters.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use lakehead_meta::{Entry, FlowKey, MadeFile};
 use lakehead_model::SinkId;
@@ -11,6 +12,9 @@ use super::findings::Findings;
 use super::{DifferenceKind as Kind, Parts, left, letters};
 use crate::control::{Error, Recount};
 use crate::runtime::letters_folder;
+
+/// An audit that nobody waits for ends so soon, also while a store does not answer.
+const LEFT_WITHIN: Duration = Duration::from_millis(200);
 
 /// Reads buckets, each opened once.
 pub(super) struct Output<'a> {
@@ -93,11 +97,13 @@ impl<'a> Output<'a> {
             std::collections::hash_map::Entry::Vacant(new) => new.insert(open(self.parts, &place)?),
         };
         let found = match bucket {
-            Ok(recounter) => self
-                .parts
-                .async_runtime
-                .block_on(recounter.recount(&file.key, self.go_on))
-                .map_err(|e| e.to_string()),
+            Ok(recounter) => self.parts.async_runtime.block_on(async {
+                tokio::select! {
+                    found = recounter.recount(&file.key, self.go_on) => found.map_err(|e| e.to_string()),
+                    // A store may take minutes not to answer.
+                    () = until_left(self.go_on) => Err(String::new()),
+                }
+            }),
             Err(why) => Err(why.clone()),
         };
         if !(self.go_on)() {
@@ -121,6 +127,13 @@ impl<'a> Output<'a> {
             }
         }
         Ok(())
+    }
+}
+
+/// Ends when nobody waits for the audit any more.
+async fn until_left(go_on: &dyn Fn() -> bool) {
+    while go_on() {
+        tokio::time::sleep(LEFT_WITHIN).await;
     }
 }
 

@@ -344,6 +344,21 @@ fn a_log_that_ends_early_or_has_let_go_is_named() {
 }
 
 #[test]
+fn records_that_come_while_an_audit_runs_are_not_looked_at() {
+    let world = World::new();
+    let audits = world.audits();
+    let more = || {
+        world.append(&audits.parts.log, 5);
+        world.append(&audits.parts.log, 5);
+        true
+    };
+    let audit = audits.audit(&world.pipeline, &more).expect("an audit");
+    assert!(audit.is_balanced(), "{:#?}", audit.differences);
+    let statement = &audit.statements[0];
+    assert_eq!(statement.in_flight, statement.in_flight_found);
+}
+
+#[test]
 fn a_bucket_that_cannot_be_opened_is_said_and_is_no_difference() {
     let world = World::new();
     world.alter_entry(3, |entry| entry["made"]["bucket"] = "NO BUCKET".into());

@@ -1,4 +1,4 @@
-//! Sinks of type `r2`: files in a bucket. They cannot be changed once made.
+//! Sinks of type `r2`: files in a bucket. Once made, nothing of them can be changed but their credentials.
 
 use std::sync::Arc;
 
@@ -72,6 +72,29 @@ impl Control {
         changes.push(Change::PutSink { sink: sink.clone(), credentials: new.credentials });
         self.commit(&catalog, &changes)?;
         tracing::info!(sink = %sink.id, name = sink.name, bucket = sink.config.bucket(), "sink created");
+        Ok(Arc::new(sink))
+    }
+
+    /// Gives a sink other credentials. What runs goes on with them from where it stands.
+    ///
+    /// # Errors
+    /// `Missing`; `Invalid` for credentials of another kind than the sink takes; `Conflict`, `Unavailable`.
+    pub fn replace_credentials(&self, id: &str, credentials: Credentials) -> Result<Arc<Sink>, Error> {
+        let (_guard, catalog) = self.begin();
+        let old = find(&catalog, id)?;
+        match (&old.config, &credentials) {
+            (SinkConfig::Files(_), Credentials::Keys(_)) | (SinkConfig::Table(_), Credentials::Token(_)) => {}
+            (SinkConfig::Files(_), Credentials::Token(_)) => {
+                return Err(invalid("config.credentials", "is missing; a sink of files takes a key pair"));
+            }
+            (SinkConfig::Table(_), Credentials::Keys(_)) => {
+                return Err(invalid("config.token", "is missing; a table takes a token"));
+            }
+        }
+        let sink =
+            Sink { version: old.version + 1, modified_at: self.parts.clock.now(), ..Sink::clone(&old) };
+        self.commit(&catalog, &[Change::PutSink { sink: sink.clone(), credentials: Some(credentials) }])?;
+        tracing::info!(sink = %sink.id, name = sink.name, version = sink.version, "sink got other credentials");
         Ok(Arc::new(sink))
     }
 

@@ -41,6 +41,17 @@ pub(super) struct FeedTask {
     pub(super) until: Option<Position>,
 }
 
+/// What a feed found when it took its turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Turn {
+    /// There may be more to read at once.
+    MoreWaits,
+    /// It has read all there is.
+    CaughtUp,
+    /// It was told to end, or has come to its end.
+    Ended,
+}
+
 pub(super) struct Feed<'a> {
     shared: &'a Shared,
     flows: Vec<Flow<'a>>,
@@ -100,33 +111,43 @@ impl<'a> Feed<'a> {
     /// Works until ordered to end, or until its end is reached.
     pub(super) fn run(mut self) -> Result<(), FlowError> {
         loop {
-            let order = *self.order.borrow();
-            match order {
-                Order::Run if self.cursor < self.until => {}
-                Order::Run | Order::Finish => {
-                    self.hand_on()?;
-                    return self.commit_all();
-                }
-                Order::Abandon => return Ok(()),
-            }
-            let caught_up = self.read()?;
-            for i in 0..self.flows.len() {
-                let flow = &mut self.flows[i];
-                // An idle writer gives memory back when others need it.
-                flow.writer.relieve().map_err(|e| flow.blame(e))?;
-                let nothing_waits = self.batch.rows() == 0;
-                if flow.wants_commit() || (nothing_waits && flow.is_quietly_behind(self.cursor)) {
-                    self.hand_on()?;
-                    self.commit(i)?;
-                }
-            }
-            if caught_up {
-                if let [flow] = self.flows.as_slice() {
-                    self.shared.apart.is_well(flow.task.key, self.shared.clock.monotonic());
-                }
-                self.wait();
+            match self.turn()? {
+                Turn::MoreWaits => {}
+                Turn::CaughtUp => self.wait(),
+                Turn::Ended => return Ok(()),
             }
         }
+    }
+
+    /// Takes one helping from the log, if there is one, and commits what wants to be committed. Does not wait.
+    pub(super) fn turn(&mut self) -> Result<Turn, FlowError> {
+        let order = *self.order.borrow();
+        match order {
+            Order::Run if self.cursor < self.until => {}
+            Order::Run | Order::Finish => {
+                self.hand_on()?;
+                return self.commit_all().map(|()| Turn::Ended);
+            }
+            Order::Abandon => return Ok(Turn::Ended),
+        }
+        let caught_up = self.read()?;
+        for i in 0..self.flows.len() {
+            let flow = &mut self.flows[i];
+            // An idle writer gives memory back when others need it.
+            flow.writer.relieve().map_err(|e| flow.blame(e))?;
+            let nothing_waits = self.batch.rows() == 0;
+            if flow.wants_commit() || (nothing_waits && flow.is_quietly_behind(self.cursor)) {
+                self.hand_on()?;
+                self.commit(i)?;
+            }
+        }
+        if !caught_up {
+            return Ok(Turn::MoreWaits);
+        }
+        if let [flow] = self.flows.as_slice() {
+            self.shared.apart.is_well(flow.task.key, self.shared.clock.monotonic());
+        }
+        Ok(Turn::CaughtUp)
     }
 
     fn commit(&mut self, flow: usize) -> Result<(), FlowError> {
@@ -134,11 +155,15 @@ impl<'a> Feed<'a> {
         flow.commit(self.cursor).map_err(|e| e.of(flow.task.key))
     }
 
-    /// Commits what can be: a flow that fails does not keep the others from it.
+    /// Commits what can be: a flow that fails does not keep the others from it, unless the process must not go on.
     fn commit_all(&mut self) -> Result<(), FlowError> {
         let mut first = Ok(());
         for i in 0..self.flows.len() {
-            first = first.and(self.commit(i));
+            let committed = self.commit(i);
+            if committed.as_ref().is_err_and(|e| e.is_fatal) {
+                return committed;
+            }
+            first = first.and(committed);
         }
         first
     }
@@ -150,6 +175,12 @@ impl<'a> Feed<'a> {
             self.hand_on()?;
             return Ok(true);
         }
+        self.take(&read)?;
+        Ok(false)
+    }
+
+    /// Takes what was read from the cursor on.
+    pub(super) fn take(&mut self, read: &lakehead_log::Batch) -> Result<(), FlowError> {
         for frame in &read.frames {
             self.add(frame)?;
         }
@@ -157,10 +188,10 @@ impl<'a> Feed<'a> {
             tracing::error!(stream = %self.reader.partition().stream, from = %lost.start, to = %lost.end, "records cannot be read any more");
         }
         // A loss before a frame was counted with the frame.
-        if let Some(end) = read.lost.last().map(|lost| lost.end) {
-            self.pass_lost(end)?;
+        match read.lost.last() {
+            Some(lost) => self.pass_lost(lost.end),
+            None => Ok(()),
         }
-        Ok(false)
     }
 
     /// What lies before `end` and was not read cannot be read any more.

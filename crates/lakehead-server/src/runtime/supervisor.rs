@@ -92,30 +92,8 @@ pub struct Supervisor {
 
 impl Supervisor {
     pub fn new(runtime: Runtime, statuses: Arc<Statuses>) -> Self {
-        let turns = std::thread::available_parallelism().map_or(1, usize::from);
-        let shared = Shared {
-            progress: Arc::new(Progress::new(runtime.log.clone())),
-            turnstile: Turnstile::new(turns),
-            statuses,
-            apart: Apart::default(),
-            store: runtime.store,
-            log: runtime.log,
-            storage: runtime.storage,
-            memory: runtime.memory,
-            sink_seams: lakehead_sink::Seams::new(
-                Arc::clone(&runtime.clock),
-                runtime.random,
-                Arc::clone(&runtime.disk),
-            ),
-            uploads: runtime.uploads,
-            metrics: runtime.metrics,
-            clock: runtime.clock,
-            disk: runtime.disk,
-            data_dir: runtime.data_dir,
-            async_runtime: runtime.async_runtime,
-        };
         Supervisor {
-            shared: Arc::new(shared),
+            shared: Arc::new(Shared::new(runtime, statuses)),
             running: Vec::new(),
             leaving: Vec::new(),
             flows: BTreeMap::new(),
@@ -127,7 +105,7 @@ impl Supervisor {
         let mut changes = self.shared.store.watch();
         let handle = self.shared.async_runtime.clone();
         self.sweep(&self.shared.store.catalog());
-        self.remember(&self.shared.store.catalog());
+        self.shared.remember(&self.shared.store.catalog());
         loop {
             changes.borrow_and_update();
             // The log's streams first: one that is made in between is then not taken for a deleted one.
@@ -218,26 +196,6 @@ impl Supervisor {
         }
     }
 
-    /// Makes the log keep what stored flows need, before their pipelines start: they may fail to.
-    fn remember(&self, catalog: &Catalog) {
-        for pipeline in catalog.all_pipelines() {
-            let flows =
-                self.shared.retire(pipeline.id).and_then(|()| Ok(self.shared.store.flows(pipeline.id)?));
-            match flows {
-                Err(FlowError { reason, .. }) => {
-                    tracing::error!(pipeline = %pipeline.name, reason, "a pipeline's flows cannot be read");
-                }
-                Ok(flows) => {
-                    for (key, record) in flows {
-                        if let Some(stream) = record.state.stream {
-                            self.shared.progress.enter(key, Partition::first(stream), record.state);
-                        }
-                    }
-                }
-            }
-        }
-    }
-
     /// Starts what the pipeline lacks.
     fn start(&mut self, catalog: &Catalog, pipeline: &Pipeline) -> Result<(), FlowError> {
         let of_pipeline = self.running.iter().filter(|r| r.pipeline() == Some(pipeline.id));
@@ -317,6 +275,69 @@ impl Supervisor {
     }
 }
 
+impl Shared {
+    pub(super) fn new(runtime: Runtime, statuses: Arc<Statuses>) -> Self {
+        let turns = std::thread::available_parallelism().map_or(1, usize::from);
+        Shared {
+            progress: Arc::new(Progress::new(runtime.log.clone())),
+            turnstile: Turnstile::new(turns),
+            statuses,
+            apart: Apart::default(),
+            store: runtime.store,
+            log: runtime.log,
+            storage: runtime.storage,
+            memory: runtime.memory,
+            sink_seams: lakehead_sink::Seams::new(
+                Arc::clone(&runtime.clock),
+                runtime.random,
+                Arc::clone(&runtime.disk),
+            ),
+            uploads: runtime.uploads,
+            metrics: runtime.metrics,
+            clock: runtime.clock,
+            disk: runtime.disk,
+            data_dir: runtime.data_dir,
+            async_runtime: runtime.async_runtime,
+        }
+    }
+
+    /// Makes the log keep what stored flows need, before their pipelines start: they may fail to.
+    pub(super) fn remember(&self, catalog: &Catalog) {
+        for pipeline in catalog.all_pipelines() {
+            let flows = self.retire(pipeline.id).and_then(|()| Ok(self.store.flows(pipeline.id)?));
+            match flows {
+                Err(FlowError { reason, .. }) => {
+                    tracing::error!(pipeline = %pipeline.name, reason, "a pipeline's flows cannot be read");
+                }
+                Ok(flows) => {
+                    for (key, record) in flows {
+                        if let Some(stream) = record.state.stream {
+                            self.progress.enter(key, Partition::first(stream), record.state);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes note that the feed of `task` failed. Whether it is to end, for its flows to be planned anew: one flow that fails
+    /// beside others runs apart from then on.
+    pub(super) fn note_failure(&self, task: &FeedTask, error: &FlowError) -> bool {
+        let FlowError { reason, culprit, .. } = error;
+        let pipeline = task.flows.first().map_or("", |flow| flow.pipeline.as_str());
+        tracing::error!(pipeline, flow = culprit.map(|key| key.to_string()), %reason, "a flow failed and begins again");
+        for key in task.flows.iter().map(|flow| flow.key) {
+            if culprit.is_none_or(|culprit| culprit == key) {
+                self.apart.is_unwell(key);
+                self.statuses.failed(key, reason.clone());
+            }
+        }
+        let (Some(culprit), 2..) = (*culprit, task.flows.len()) else { return false };
+        self.apart.set(culprit);
+        true
+    }
+}
+
 /// As with the log: what the disk was asked to keep may be gone, and asking again proves nothing.
 fn fail_stop(pipeline: &str, reason: &str) -> ! {
     tracing::error!(pipeline, %reason, "fsync_failed");
@@ -335,21 +356,16 @@ fn keep_running(shared: &Shared, task: &FeedTask, orders: &watch::Receiver<Order
             keys().for_each(|key| shared.statuses.running(key));
             feed.run()
         });
-        let Err(FlowError { reason, is_fatal, culprit }) = outcome else { return };
-        if is_fatal {
-            fail_stop(pipeline, &reason);
+        let Err(error) = outcome else { return };
+        let reason = &error.reason;
+        if error.is_fatal {
+            fail_stop(pipeline, reason);
         }
         if *orders.borrow() != Order::Run {
             tracing::warn!(pipeline, %reason, "a flow ended without committing; the log keeps what is missing");
             return;
         }
-        tracing::error!(pipeline, flow = culprit.map(|key| key.to_string()), %reason, "a flow failed and begins again");
-        for key in keys().filter(|key| culprit.is_none_or(|culprit| culprit == *key)) {
-            shared.apart.is_unwell(key);
-            shared.statuses.failed(key, reason.clone());
-        }
-        if let (Some(culprit), 2..) = (culprit, task.flows.len()) {
-            shared.apart.set(culprit);
+        if shared.note_failure(task, &error) {
             return;
         }
         // A flow that got ahead since it last failed is not stuck: it starts over with short pauses.

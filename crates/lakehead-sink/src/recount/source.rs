@@ -19,6 +19,9 @@ use crate::publish::retry::{Backoff, Step};
 use crate::publish::{Store, Uploads};
 use crate::{Error, ErrorKind};
 
+/// Who asks what a file holds can ask again later; nothing depends on it.
+const TRIES_MAX: u32 = 4;
+
 pub(super) enum Source {
     Local { root: PathBuf, disk: Arc<dyn Disk> },
     Objects { store: Arc<dyn Store>, random: Arc<dyn Random>, uploads: Uploads },
@@ -112,7 +115,7 @@ impl Source {
         call: impl Fn() -> F,
     ) -> Result<Option<T>, Error> {
         let Source::Objects { random, uploads, .. } = self else { return Ok(None) };
-        let mut backoff = Backoff::new(Arc::clone(random), uploads.limits.tries);
+        let mut backoff = Backoff::new(Arc::clone(random), uploads.limits.tries.min(TRIES_MAX));
         let deadline = Duration::from_secs(uploads.limits.call_seconds + bytes / (256 << 10));
         loop {
             let step = match tokio::time::timeout(deadline, call()).await {

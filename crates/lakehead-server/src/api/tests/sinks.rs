@@ -195,3 +195,38 @@ async fn a_sink_of_which_only_the_name_is_said_has_a_bucket_of_that_name() {
         refused.refused(400, 1001, "config: is missing");
     }
 }
+
+#[tokio::test]
+async fn a_sink_takes_other_credentials_and_shows_none() {
+    let server = server();
+    let files = json!({ "name": "files", "type": "r2", "config": { "bucket": "lake" } });
+    let files = server.post(SINKS, files).await.result()["id"].as_str().unwrap().to_owned();
+    let table = json!({
+        "name": "clicks", "type": "r2_data_catalog",
+        "config": { "bucket": "lake", "table_name": "clicks", "token": "first" },
+    });
+    let table = server.post(SINKS, table).await.result()["id"].as_str().unwrap().to_owned();
+    let keys = json!({ "config": { "credentials": { "access_key_id": "canary-id", "secret_access_key": "canary" } } });
+    let reply = server.patch(&format!("{SINKS}/{files}"), keys.clone()).await;
+    assert_eq!(reply.result()["version"], 2, "{}", reply.body);
+    assert!(!reply.body.to_string().contains("canary"), "{}", reply.body);
+    let reply = server.patch(&format!("{SINKS}/{table}"), json!({ "config": { "token": "canary" } })).await;
+    assert_eq!(reply.result()["version"], 2, "{}", reply.body);
+    let wrong = [
+        (&files, json!({}), "config: is missing"),
+        (&files, json!({ "config": { "token": "t" } }), "config.credentials: is missing; a sink of files"),
+        (&files, json!({ "config": {} }), "config.token: is missing"),
+        (&files, json!({ "name": "x", "config": {} }), "name: cannot be changed"),
+        (&files, json!({ "config": { "path": "x" } }), "config.path: cannot be changed"),
+        (
+            &files,
+            json!({ "config": { "credentials": { "access_key_id": "a" } } }),
+            "config.credentials.secret_access_key: is missing",
+        ),
+        (&table, keys, "config.token: is missing; a table"),
+    ];
+    for (sink, body, message) in wrong {
+        server.patch(&format!("{SINKS}/{sink}"), body).await.refused(400, 1001, message);
+    }
+    assert_eq!(server.get(&format!("{SINKS}/{files}")).await.result()["version"], 2);
+}
