@@ -30,8 +30,8 @@ MEMORY_SHARE = 0.10
 DESCRIPTORS_SLACK = 3
 # Those of the quota, and one for each statement that reads.
 SEGMENTS_MAX = 24 + len(OUTLETS)
-# Longer than idle connections of either side last.
-REST_SECONDS = 10
+# Longer than idle connections of either side last, and than the server's allocator keeps freed pages (10 s).
+REST_SECONDS = 14
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,7 @@ class Wishes:
     steps: list[Step]
     last_life: list[Step]
     calm_seconds: float
-    # At rest the allocator keeps more or less of what was given back, so several rests are compared: the lowest in the end with
-    # the highest of the beginning.
+    # Several rests are compared, the lowest in the end with the highest of the beginning: what the allocator keeps varies.
     rests: int
     producers: int
     keyed: bool
@@ -151,13 +150,12 @@ class Run:
     def calm(self) -> Measure:
         """Load without faults, then rest, and again; what the server holds then."""
         measure = Measure([], [])
-        for rest in range(self.wishes.rests):
+        for _ in range(self.wishes.rests):
             self.fleet.start()
             time.sleep(self.wishes.calm_seconds)
             self.fleet.stop()
             self.settle()
-            if rest == self.wishes.rests - 1:
-                time.sleep(REST_SECONDS)
+            time.sleep(REST_SECONDS)
             measure.resident_bytes.append(self.world.server.resident_bytes())
             measure.descriptors.append(self.world.server.descriptors())
         return measure
