@@ -74,11 +74,11 @@ impl Group {
         self.pages.clear();
     }
 
-    /// Takes an append in unless the group could then be larger than `limit`.
-    pub(crate) fn add(&mut self, pending: Pending, limit: u64) -> Result<(), Pending> {
+    /// Takes an append in, or gives it back if the group could then be larger than `limit`.
+    pub(crate) fn add(&mut self, pending: Pending, limit: u64) -> Option<Pending> {
         let bytes = append_bytes_max(pending.records.len(), pending.body.len());
         if self.bytes_max + bytes > limit {
-            return Err(pending);
+            return Some(pending);
         }
         self.bytes_max += bytes;
         self.queue_bytes += pending.bytes();
@@ -91,7 +91,7 @@ impl Group {
         frame.body_bytes += pending.body.len() as u32;
         frame.records += pending.records.len() as u32;
         frame.appends.push(pending);
-        Ok(())
+        None
     }
 
     /// Gives out positions and times, and lays the frames out. Returns the offset behind the last frame.

@@ -152,7 +152,7 @@ impl Writer {
                 continue;
             }
             let key = append.keyed.map(|keyed| keyed.key);
-            if let Err(append) = self.group.add(append, limit) {
+            if let Some(append) = self.group.add(append, limit) {
                 self.backlog.push_front(append);
                 break;
             }

@@ -1,7 +1,7 @@
 //! Syncs that fail, disks that run full, disks that are slow, clocks that jump.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use lakehead_disk::Disk;
@@ -133,12 +133,23 @@ fn space_that_others_need_is_left_alone() {
 struct Gate {
     closed: Mutex<bool>,
     changed: Condvar,
+    held: AtomicBool,
 }
 
 impl Gate {
     fn pass(&self) {
         let mut closed = self.closed.lock();
         while *closed {
+            self.held.store(true, Ordering::Relaxed);
+            self.changed.notify_all();
+            self.changed.wait(&mut closed);
+        }
+    }
+
+    /// Waits until it holds somebody up.
+    fn wait_held(&self) {
+        let mut closed = self.closed.lock();
+        while !self.held.load(Ordering::Relaxed) {
             self.changed.wait(&mut closed);
         }
     }
@@ -202,8 +213,7 @@ fn what_nobody_waits_for_any_more_is_not_stored_unless_it_was_begun() {
     gate.set(true);
     let _opens = OpenAtLast(gate.clone());
     let begun = log.submit(append(1, 1, 1, 10)).unwrap();
-    // Until the writer has taken it, nothing tells a group that is being written from one that waits.
-    std::thread::sleep(Duration::from_millis(100));
+    gate.wait_held();
     drop(log.submit(append(1, 2, 1, 10)).unwrap());
     let kept = log.submit(append(1, 3, 1, 10)).unwrap();
     drop(begun);
