@@ -125,7 +125,8 @@ impl FaultyStore {
     /// bucket's own clean-up, and so it is where the store does not let the client abort it.
     pub(crate) fn forgotten_uploads(&self) -> usize {
         let state = self.state.lock();
-        let given_up = |id: &&MultipartId| state.failed_aborts.get(*id).is_some_and(|failed| *failed >= TRIES);
+        let given_up =
+            |id: &&MultipartId| state.failed_aborts.get(*id).is_some_and(|failed| *failed >= TRIES);
         state.uploads.len() - state.lost_uploads - state.uploads.keys().filter(given_up).count()
     }
 
