@@ -67,10 +67,10 @@ impl SqliteRecords {
                 "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;",
             )
             .map_err(failed(in_use))?;
-        // Where it cannot change the mode, SQLite says which one stays, and no error.
-        let mode: String = connection
-            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
-            .map_err(failed(in_use))?;
+        // The answer comes before the change is made, and the failure of the change with no answer: so it is asked for again.
+        let mode_of = |pragma| connection.query_row(pragma, [], |row| row.get::<_, String>(0));
+        mode_of("PRAGMA journal_mode = WAL").map_err(failed(in_use))?;
+        let mode = mode_of("PRAGMA journal_mode").map_err(failed(in_use))?;
         if !mode.eq_ignore_ascii_case("wal") {
             let text = format!(
                 "{}: cannot keep a write-ahead journal, mode {mode} stays; is the disk in order?",

@@ -5,7 +5,8 @@ use lakehead_disk::sim::Keep;
 use super::crash::{Where, recover_and_check, seeds};
 use super::disk::Fault;
 use super::machine::World;
-use super::script::{self, live};
+use super::records::Draw;
+use super::script::{self, Step, live};
 
 const LENGTH: usize = 40;
 
@@ -49,7 +50,6 @@ fn a_sync_that_fails_ends_the_process_and_nothing_is_acknowledged_that_is_not_ke
             world.disk.fail_sync_at(sync);
             let rests = live(&mut world, &mut script::draw(seed, LENGTH));
             let failed = world.disk.failed_syncs();
-            let failed = world.disk.failed_syncs();
             for keep in [Keep::Synced, Keep::Process, Keep::Random(sync)] {
                 let _where = Where(format!(
                     "LAKEHEAD_SIM_SEED={seed}, sync {sync} of {syncs} fails, of {failed:?}, keeping {keep:?}"
@@ -79,5 +79,22 @@ fn a_write_of_the_store_that_fails_or_seems_to_ends_the_process_and_is_exact_aft
                 recover_and_check(&mut world.after(Keep::Random(write)), write % 8 == 0);
             }
         }
+    }
+}
+
+#[test]
+fn while_the_disk_is_full_nothing_is_lost_and_afterwards_everything_arrives() {
+    for seed in seeds(8000, 60) {
+        let mut draw = Draw(seed);
+        let mut script = script::draw(seed, LENGTH);
+        for at in [30, 10] {
+            script.insert(at + 5 + draw.below(5) as usize, Step::Free);
+            script.insert(at + draw.below(5) as usize, Step::Fill(draw.below(40_000)));
+        }
+        let _where = Where(format!("LAKEHEAD_SIM_SEED={seed}, {script:?}"));
+        let mut world = World::new(seed);
+        assert!(live(&mut world, &mut script), "the process ended");
+        world.free();
+        recover_and_check(&mut world.after(Keep::Random(seed)), true);
     }
 }

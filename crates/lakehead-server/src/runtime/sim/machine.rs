@@ -56,7 +56,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// The ids by position, given that the stream ends at `tail`.
+    /// The ids by position; of the last requests only those that were stored, once a process has come up.
     pub(super) fn ids(&self, stream: usize) -> Vec<u64> {
         self.streams[stream].iter().flat_map(|r| r.ids.iter().copied()).collect()
     }
@@ -94,6 +94,7 @@ pub(super) struct World {
     pub(super) faults: Arc<Faults>,
     /// Processes that ended by themselves.
     pub(super) exits: u64,
+    pub(super) is_full: bool,
     boots: u64,
 }
 
@@ -115,6 +116,7 @@ impl World {
             lie: Lie::None,
             faults: Arc::default(),
             exits: 0,
+            is_full: false,
             boots: 0,
         }
     }
@@ -123,6 +125,18 @@ impl World {
     pub(super) fn after(&self, keep: Keep) -> World {
         let (disk, records) = (self.disk.after_crash(keep), self.records.fork());
         World { disk, records, faults: Arc::default(), exits: 0, ..self.clone() }
+    }
+
+    /// Leaves room for `room` bytes more.
+    pub(super) fn fill(&mut self, room: u64) {
+        let used: usize = self.disk.paths().iter().map(|path| self.disk.content(path).len()).sum();
+        self.disk.set_capacity(used as u64 + room);
+        self.is_full = true;
+    }
+
+    pub(super) fn free(&mut self) {
+        self.disk.set_capacity(u64::MAX);
+        self.is_full = false;
     }
 
     /// Starts a process. `None`: it did not come up, as the power went or a call failed.

@@ -29,6 +29,10 @@ pub(super) enum Step {
     Freeze(Duration),
     /// Somebody sets the wall clock by so many seconds.
     Jump(i64),
+    /// The disk has room for so many bytes more.
+    Fill(u64),
+    /// There is room again.
+    Free,
     /// The log may trim.
     Settle,
     /// The pipeline gets its next version.
@@ -111,6 +115,7 @@ pub(super) fn go_through(world: &mut World, machine: &Machine, script: &mut Scri
                 return End::Died;
             }
             Err(_) if machine.is_over() => return End::Died,
+            Err(_) if world.is_full => wait_for_room(world, machine, script),
             Err(error) => {
                 failures += 1;
                 assert!(world.faults.failed().is_some(), "a flow failed without cause: {}", error.reason);
@@ -119,6 +124,18 @@ pub(super) fn go_through(world: &mut World, machine: &Machine, script: &mut Scri
         }
     }
     panic!("planned a thousand times and never came to rest")
+}
+
+/// Flows that meet a full disk begin again and again until there is room. Meanwhile producers go on, and time goes by.
+fn wait_for_room(world: &mut World, machine: &Machine, script: &mut Script) {
+    while world.is_full {
+        match script.pop_front().unwrap_or(Step::Free) {
+            Step::Append { stream, count } => world.append(machine, stream, count),
+            Step::Advance(by) => machine.clock.advance(by),
+            Step::Free => world.free(),
+            _ => {}
+        }
+    }
 }
 
 /// The feeds of one plan at work, until something makes another plan due.
@@ -155,6 +172,8 @@ fn work(
             Step::Freeze(by) => machine.clock.pass(by),
             Step::Jump(by) => machine.clock.jump(by),
             Step::Settle => machine.settle(),
+            Step::Fill(room) => world.fill(room),
+            Step::Free => world.free(),
             Step::Turn => turn(&mut feeds).map_err(|(task, e)| noted(task, e))?,
             Step::Edit | Step::Restart => {
                 if step == Step::Edit {
