@@ -92,14 +92,12 @@ def test_a_call_that_does_not_end_meets_its_deadline(through_proxy, seaweed, fau
     finish(copy, proxy, seaweed)
 
 
-@long
-@pytest.mark.xfail(strict=True, reason="shown when all eight tries have met their deadlines, which takes eight minutes")
-def test_a_store_that_never_answers_shows_after_the_first_deadline(through_proxy):
+def test_a_store_that_never_answers_shows(through_proxy):
     """D-09: the reason is there within one retry cycle."""
     copy, proxy = through_proxy("mute", policy=AT_ONCE)
     proxy.rule = lambda call: Lose("stall")
     copy.send(10)
-    assert copy.wait_status("failed", within=DEADLINE_SECONDS + 20)
+    assert "the bucket has not done in 15 seconds" in copy.wait_status("failed", within=30)
 
 
 @long

@@ -64,11 +64,11 @@ def wishes_of(options: argparse.Namespace) -> Wishes:
         raise SystemExit("torture: " + "; ".join(missing) + " (--without leaves faults out)")
     return Wishes(
         seed=seed, steps=steps, last_life=last, calm_seconds=5 if options.quick else 15,
-        rests=1 if options.quick else 3, producers=options.producers,
+        rests=1 if options.quick else 4, producers=options.producers,
         keyed=not options.no_keys, pause=options.pause, acks_min=options.acks, kills_min=kills,
         volume_bytes=VOLUME_BYTES if kinds & ON_VOLUME else None,
         # A server that has not worked for long still grows.
-        memory_slack_bytes=(96 if options.quick else 24) << 20,
+        memory_slack_bytes=(96 if options.quick else 40) << 20,
     )
 
 

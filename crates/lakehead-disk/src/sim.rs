@@ -278,6 +278,18 @@ impl SimDisk {
         self.state().fail_sync_at = Some(sync);
     }
 
+    /// The files and directories whose sync has failed.
+    pub fn failed_syncs(&self) -> Vec<PathBuf> {
+        let state = self.state();
+        let name =
+            |inode: &Inode| state.names.iter().find(|(_, i)| *i == inode).map(|(path, _)| path.clone());
+        let path = |failed: &Synced| match failed {
+            Synced::Dir(path) => path.clone(),
+            Synced::File(inode) => name(inode).unwrap_or_default(),
+        };
+        state.failed_syncs.iter().map(path).collect()
+    }
+
     /// Syncs of a file or directory whose sync had failed before: there must be none.
     pub fn syncs_after_failure(&self) -> u64 {
         self.state().syncs_after_failure

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lakehead_disk::{Disk, Lock};
-use lakehead_model::{Partition, Position};
+use lakehead_model::{Partition, Position, Timestamp};
 
 use crate::error::{Error, ErrorKind};
 use crate::floor::Floor;
@@ -31,6 +31,9 @@ use crate::scan::{Standings, Task, scan};
 use crate::segment::{Segment, index_path, keys_path};
 use crate::settings::{Seams, Settings};
 use crate::survey::{Head, LOCK_NAME, Survey, corrupt, survey};
+
+/// How far the clock may be behind the last record before that is worth a note.
+const CLOCK_BEHIND_MAX: Duration = Duration::from_secs(3600);
 
 /// What opening found.
 #[derive(Debug, Clone, Default)]
@@ -109,6 +112,7 @@ pub(crate) fn recover(settings: &Settings, seams: &Seams) -> Result<Recovered, E
         segments.insert(head.id, segment);
     }
     set_oldest(&segments, &mut standings);
+    report.notes.extend(ahead_of_clock(&standings, seams.clock.now()));
     let (spares, next_id) = reuse(settings, seams, unused, id_max)?;
     let keeper = Keeper::new(spares, next_id, to_seal);
     let partitions = Partitions::new(standings.0.into_values(), partitions_max(settings.segment_bytes));
@@ -299,6 +303,19 @@ fn read_aid(settings: &Settings, disk: &dyn Disk, path: &Path) -> io::Result<Opt
     let read = file.read_at(&mut bytes, 0)?;
     bytes.truncate(read);
     Ok(Some(bytes))
+}
+
+/// Says so if records came at times that the clock has not reached: times never go back, so later records get the same.
+fn ahead_of_clock(standings: &Standings, now: Timestamp) -> Option<String> {
+    let last = standings.0.values().map(|standing| standing.last_time).max()?;
+    let ahead = last.saturating_duration_since(now);
+    (ahead > CLOCK_BEHIND_MAX).then(|| {
+        format!(
+            "the last record came at {}, and the clock says {}: records get that time until the clock has passed it",
+            last.to_rfc3339(),
+            now.to_rfc3339()
+        )
+    })
 }
 
 /// The oldest position kept of each partition: its first record in any segment, or the tail.

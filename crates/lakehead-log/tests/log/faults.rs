@@ -260,6 +260,26 @@ fn ingest_time_never_goes_back_within_a_partition_not_even_across_a_restart() {
 }
 
 #[test]
+fn a_clock_far_behind_the_last_record_is_noted_when_the_log_opens() {
+    const HOUR: i64 = 3_600_000_000;
+    let clock = Arc::new(JumpyClock::default());
+    let mut bed = SimBed::new(SimDisk::new(), 64);
+    bed.seams.clock = clock.clone();
+    clock.0.store(3 * HOUR, Ordering::Relaxed);
+    let (log, _) = bed.open();
+    store(&log, append(1, 0, 1, 10)).unwrap();
+    log.close();
+    drop(log);
+    for (now, noted) in [(3 * HOUR, false), (2 * HOUR + 1, false), (HOUR, true)] {
+        clock.0.store(now, Ordering::Relaxed);
+        let (_, report) = bed.open();
+        let found =
+            report.notes.iter().any(|note| note.contains("the last record came at 1970-01-01T03:00:00"));
+        assert_eq!(found, noted, "{:?}", report.notes);
+    }
+}
+
+#[test]
 fn a_wall_clock_that_jumps_ahead_while_the_log_is_open_trims_nothing() {
     let clock = Arc::new(JumpyClock::default());
     let mut bed = SimBed::new(SimDisk::new(), 64);

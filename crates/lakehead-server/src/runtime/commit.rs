@@ -17,7 +17,10 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::dead_letters::{DeadLetters, StagedLetters};
-use super::flow::{Flow, FlowError, Order, Shared, Task, out_of_patience};
+use super::flow::{Flow, FlowError, Order, SHOWN_AFTER, Shared, Task, out_of_patience};
+
+/// What a bucket that is in order takes at least.
+const UPLOAD_BYTES_A_SECOND: u64 = 1 << 20;
 
 /// What a commit is about to make visible, stored before it does.
 #[derive(Debug, Serialize, Deserialize)]
@@ -169,9 +172,12 @@ impl Shared {
             letters.publish(staged)?;
         }
         let mut order = waiting.order.clone();
+        let bytes: u64 = intent.files.iter().map(|file| file.size_bytes).sum();
+        let limit = SHOWN_AFTER + Duration::from_secs(bytes / UPLOAD_BYTES_A_SECOND);
+        let publishing = self.shown(task.key, limit, publisher.publish(&intent.files));
         let published = self.async_runtime.block_on(async {
             tokio::select! {
-                published = publisher.publish(&intent.files) => published.map_err(FlowError::from),
+                published = publishing => published.map_err(FlowError::from),
                 // The intent stays; the next start completes it.
                 e = out_of_patience(waiting.patience) => Err(e),
                 _ = order.wait_for(|order| *order == Order::Abandon) => Err(FlowError::new("stopped while publishing")),

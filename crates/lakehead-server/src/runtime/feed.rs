@@ -155,11 +155,15 @@ impl<'a> Feed<'a> {
         flow.commit(self.cursor).map_err(|e| e.of(flow.task.key))
     }
 
-    /// Commits what can be: a flow that fails does not keep the others from it.
+    /// Commits what can be: a flow that fails does not keep the others from it, unless the process must not go on.
     fn commit_all(&mut self) -> Result<(), FlowError> {
         let mut first = Ok(());
         for i in 0..self.flows.len() {
-            first = first.and(self.commit(i));
+            let committed = self.commit(i);
+            if committed.as_ref().is_err_and(|e| e.is_fatal) {
+                return committed;
+            }
+            first = first.and(committed);
         }
         first
     }
@@ -171,6 +175,12 @@ impl<'a> Feed<'a> {
             self.hand_on()?;
             return Ok(true);
         }
+        self.take(&read)?;
+        Ok(false)
+    }
+
+    /// Takes what was read from the cursor on.
+    pub(super) fn take(&mut self, read: &lakehead_log::Batch) -> Result<(), FlowError> {
         for frame in &read.frames {
             self.add(frame)?;
         }
@@ -178,10 +188,10 @@ impl<'a> Feed<'a> {
             tracing::error!(stream = %self.reader.partition().stream, from = %lost.start, to = %lost.end, "records cannot be read any more");
         }
         // A loss before a frame was counted with the frame.
-        if let Some(end) = read.lost.last().map(|lost| lost.end) {
-            self.pass_lost(end)?;
+        match read.lost.last() {
+            Some(lost) => self.pass_lost(lost.end),
+            None => Ok(()),
         }
-        Ok(false)
     }
 
     /// What lies before `end` and was not read cannot be read any more.

@@ -29,6 +29,9 @@ use super::turnstile::Turnstile;
 use crate::metrics::Metrics;
 use crate::storage::Storage;
 
+/// A bucket that is busy with us for longer than this shows.
+pub(super) const SHOWN_AFTER: Duration = Duration::from_secs(15);
+
 /// What all flows share.
 pub(super) struct Shared {
     pub(super) store: Arc<Store>,
@@ -169,7 +172,7 @@ impl<'a> Flow<'a> {
             };
             let keys = former.as_ref().or(own_keys.as_ref());
             let place = shared.storage.locate(bucket, keys).map_err(FlowError::new)?;
-            shared.publisher(place, &staging_dir, patience, order)
+            shared.publisher(task.key, place, &staging_dir, patience, order)
         };
         let route = Route { stream: task.stream.name.clone(), pipeline: task.pipeline.clone() };
         let mut letters =
@@ -290,12 +293,14 @@ impl Shared {
     /// Opens the bucket, unless there is an order to end.
     fn publisher(
         &self,
+        key: FlowKey,
         bucket: Bucket,
         staging_dir: &std::path::Path,
         patience: Option<Duration>,
         order: &watch::Receiver<Order>,
     ) -> Result<Publisher, FlowError> {
         let made = Publisher::new(bucket, staging_dir.to_owned(), &self.sink_seams, self.uploads.clone());
+        let made = self.shown(key, SHOWN_AFTER, made);
         let mut order = order.clone();
         self.async_runtime.block_on(async {
             tokio::select! {
@@ -306,6 +311,23 @@ impl Shared {
                 }
             }
         })
+    }
+
+    /// Does `work` with a bucket, for as long as that takes. When it takes longer than `limit`, the flow is shown as failed, until it
+    /// goes on.
+    pub(super) async fn shown<T>(&self, key: FlowKey, limit: Duration, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        tokio::select! {
+            done = work.as_mut() => return done,
+            () = tokio::time::sleep(limit) => {}
+        }
+        let seconds = limit.as_secs();
+        let reason = format!(
+            "the bucket has not done in {seconds} seconds what it was asked to; it is being asked on"
+        );
+        tracing::warn!(flow = %key, reason, "a bucket is slow");
+        self.statuses.failed(key, reason);
+        work.await
     }
 
     pub(super) fn now(&self) -> Timestamp {

@@ -13,6 +13,8 @@ mod clocks;
 mod crash;
 mod disk;
 mod faults;
+mod joins;
 mod machine;
+mod planted;
 mod records;
 mod script;

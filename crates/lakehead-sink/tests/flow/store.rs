@@ -21,6 +21,9 @@ use object_store::{
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+/// Tries of a publisher in these tests before it gives up.
+pub(crate) const TRIES: u32 = 5;
+
 /// What happens at the chosen calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Fault {
@@ -76,6 +79,8 @@ struct State {
     trace: Vec<String>,
     /// The parts of uploads that are neither completed nor aborted.
     uploads: BTreeMap<MultipartId, Upload>,
+    /// How often aborting an upload failed.
+    failed_aborts: BTreeMap<MultipartId, u32>,
 }
 
 impl fmt::Debug for FaultyStore {
@@ -121,8 +126,17 @@ impl FaultyStore {
         self.state.lock().trace.clone()
     }
 
-    /// Uploads that were started and neither completed nor aborted.
+    /// Uploads that were started and neither completed nor aborted, though the client did not try to abort them [`TRIES`] times:
+    /// what the store does not let it abort is left to the bucket's own clean-up.
     pub(crate) fn forgotten_uploads(&self) -> usize {
+        let state = self.state.lock();
+        let given_up =
+            |id: &&MultipartId| state.failed_aborts.get(*id).is_some_and(|failed| *failed >= TRIES);
+        state.uploads.len() - state.uploads.keys().filter(given_up).count()
+    }
+
+    /// Uploads that are neither completed nor aborted.
+    pub(crate) fn open_uploads(&self) -> usize {
         self.state.lock().uploads.len()
     }
 
@@ -130,6 +144,7 @@ impl FaultyStore {
     pub(crate) fn inherit(&self, earlier: &FaultyStore) {
         let (mut state, earlier) = (self.state.lock(), earlier.state.lock());
         state.uploads = earlier.uploads.clone();
+        state.failed_aborts = earlier.failed_aborts.clone();
     }
 
     async fn call<T>(&self, what: &str, work: impl Future<Output = Result<T>>) -> Result<T> {
@@ -264,7 +279,11 @@ impl MultipartStore for FaultyStore {
                 None => Err(no_such_upload(id)),
             }
         };
-        self.call(&format!("abort {at}"), abort).await
+        let aborted = self.call(&format!("abort {at}"), abort).await;
+        if aborted.is_err() {
+            *self.state.lock().failed_aborts.entry(id.clone()).or_default() += 1;
+        }
+        aborted
     }
 }
 

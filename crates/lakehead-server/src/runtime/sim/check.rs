@@ -43,6 +43,11 @@ impl Image {
         self.files.keys().map(String::as_str).collect()
     }
 
+    /// The ids of a statement's rows.
+    pub(super) fn ids(&self, statement: usize) -> Vec<u64> {
+        self.rows()[statement].iter().filter_map(|(row, _)| row["id"].as_u64()).collect()
+    }
+
     /// Rows by statement, each with the file it is in. Every file must be whole.
     fn rows(&self) -> [Vec<(Value, &str)>; 3] {
         let mut rows: [Vec<_>; 3] = Default::default();

@@ -48,9 +48,11 @@ fn a_sync_that_fails_ends_the_process_and_nothing_is_acknowledged_that_is_not_ke
             let mut world = World::new(seed);
             world.disk.fail_sync_at(sync);
             let rests = live(&mut world, &mut script::draw(seed, LENGTH));
+            let failed = world.disk.failed_syncs();
+            let failed = world.disk.failed_syncs();
             for keep in [Keep::Synced, Keep::Process, Keep::Random(sync)] {
                 let _where = Where(format!(
-                    "LAKEHEAD_SIM_SEED={seed}, sync {sync} of {syncs} fails, keeping {keep:?}"
+                    "LAKEHEAD_SIM_SEED={seed}, sync {sync} of {syncs} fails, of {failed:?}, keeping {keep:?}"
                 ));
                 assert_eq!(world.exits, 1, "the process goes on (came to rest: {rests})");
                 assert_eq!(world.disk.syncs_after_failure(), 0, "a sync was tried again");

@@ -133,7 +133,10 @@ impl World {
         let random: Arc<dyn Random> = Arc::new(SeededRandom::new(mix(self.seed ^ self.boots << 48)));
         let off = disk.clone();
         self.records.off_while(move || off.is_over());
-        let log = self.open_log(&disk, &clock, &random)?;
+        let Some(log) = self.open_log(&disk, &clock, &random) else {
+            self.exits += 1;
+            return None;
+        };
         log.tidy();
         if disk.is_over() {
             log.close();
@@ -181,7 +184,8 @@ impl World {
                 Some(log)
             }
             Err(error) => {
-                let excused = disk.is_over() || self.faults.failed().is_some();
+                let excused =
+                    disk.is_over() || self.faults.failed().is_some() || !self.disk.failed_syncs().is_empty();
                 assert!(excused, "the log does not open: {error}");
                 None
             }
@@ -208,7 +212,7 @@ impl World {
             // Nothing was written.
             Err(AppendError::Full) => {}
             Err(_) => {
-                assert!(machine.is_over(), "an append failed and the log goes on");
+                assert!(machine.ends(), "an append failed and the log goes on");
                 self.ledger.streams[stream].push(Request { ids, acknowledged: false });
             }
         }
@@ -255,6 +259,14 @@ impl Machine {
     /// The power is off, or the process has ended by itself.
     pub(super) fn is_over(&self) -> bool {
         self.died.load(Ordering::SeqCst) || self.disk.is_over()
+    }
+
+    /// Whether the process ends, now or as soon as the thread that knows why has said so.
+    fn ends(&self) -> bool {
+        (0..1_000_000).any(|_| {
+            std::thread::yield_now();
+            self.is_over()
+        })
     }
 
     /// As the server does after a failed sync: it exits.

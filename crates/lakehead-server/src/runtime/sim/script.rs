@@ -83,8 +83,8 @@ pub(super) fn live(world: &mut World, script: &mut Script) -> bool {
         machine.end(world);
         match end {
             End::Rest => return true,
-            End::Restart => {}
-            End::Died => return false,
+            End::Restart if world.exits == 0 => {}
+            End::Restart | End::Died => return false,
         }
     }
 }
