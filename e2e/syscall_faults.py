@@ -54,8 +54,11 @@ class Tampered:
         status = Path(f"/proc/{self.pid}/status")
 
         def attached():
-            # Or what it was to do is done already.
-            return not self.server.process.running() or "TracerPid:\t0" not in status.read_text()
+            try:
+                return not self.server.process.running() or "TracerPid:\t0" not in status.read_text()
+            except (FileNotFoundError, ProcessLookupError):
+                # What it was to do is done already: the server is ending.
+                return True
 
         wait_until("strace is attached", 10, attached)
         # To the other threads as well.

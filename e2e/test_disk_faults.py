@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from lakehead import ApiError, Server
-from load import QUICK, ROUNDS, Copy, audit, record
+from load import QUICK, ROUNDS, Copy, Load, audit, record
 from processes import wait_until
 from syscall_faults import Tampered, injected, tmpfs
 
@@ -27,8 +27,8 @@ def fsync_failures(server: Server) -> list[str]:
     return [line for line in server.output.read_text().splitlines() if "fsync_failed" in line]
 
 
-def end_by_failed_sync(copy: Copy, **tampering):
-    """Loads the server until a sync fails, which must end it; then starts it again."""
+def end_by_failed_sync(copy: Copy, **tampering) -> tuple[Load, float]:
+    """Loads the server until a sync fails, which must end it; then starts it again. The load, and when the sync failed."""
     server = copy.server
     before = len(fsync_failures(server))
     with copy.load(timeout=10) as load:
@@ -45,16 +45,19 @@ def end_by_failed_sync(copy: Copy, **tampering):
         assert tampered.synced_after(failed_at, path) == [], f"{path} was synced again"
     server.kill()
     server.start()
-    return load
+    return load, failed_at
 
 
 @pytest.mark.parametrize("when", [1, 2, 9, *range(3, 9 * ROUNDS if ROUNDS > 1 else 3)])
 def test_a_failed_sync_of_the_log_ends_the_server_and_takes_back_nothing(make_server, when):
     """R-04: EIO from the log's fdatasync."""
     copy = Copy(make_server().start(), "out", policy=SMALL)
-    load = end_by_failed_sync(copy, calls="fdatasync", how=f"error=EIO:when={when}", thread="log-writer")
-    # Nobody was told that a later group was kept.
-    assert load.answers[-1].status in (0, 500), load.answers[-1]
+    load, failed_at = end_by_failed_sync(copy, calls="fdatasync", how=f"error=EIO:when={when}", thread="log-writer")
+    # Nobody was told that this or a later group was kept.
+    failed_at -= time.time() - time.monotonic()
+    later = [a for a in load.answers if a.began > failed_at]
+    assert all(a.status != 200 for a in later), later
+    assert any(a.status in (0, 500) for a in load.answers), load.statuses
     copy.finish()
 
 
@@ -113,8 +116,9 @@ def test_a_failed_sync_of_the_logs_folder_ends_the_server_and_takes_back_nothing
     copy.finish()
 
 
-# Of a first start; every thread and each of the two calls is counted by itself.
-MOMENTS = range(1, 17) if ROUNDS > 1 else [1, 4, 7, 10, 13]
+# Of a first start; every thread and each of the two calls is counted by itself. The 12th is SQLite's own sync of its folder for
+# the journal's name; SQLite tells nobody how that went, and the server syncs the folder again behind it.
+MOMENTS = [n for n in range(1, 17) if n != 12] if ROUNDS > 1 else [1, 4, 7, 10, 13]
 IGNORED = pytest.mark.xfail(strict=True, reason="a failed change to SQLite's write-ahead journal is not noticed")
 
 
