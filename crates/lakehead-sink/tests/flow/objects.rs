@@ -267,7 +267,11 @@ async fn a_refusal_is_not_tried_again() {
         store.arm(0..1000, fault);
         let error = publisher.publish(&staged.files).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Refused, "{error}");
-        assert!(store.calls() <= 2 * 2 + 2 * 3, "at most a look, a list and a try for each file: {:?}", store.trace());
+        assert!(
+            store.calls() <= 2 * 2 + 2 * 3,
+            "at most a look, a list and a try for each file: {:?}",
+            store.trace()
+        );
     }
 }
 

@@ -4,8 +4,9 @@
 use bytes::Bytes;
 use lakehead_log::{Append, Records};
 use lakehead_model::resource::{
-    FileNaming, FilesConfig, Http, JsonCompression, JsonFormat, NamingStrategy, ParquetFormat, Pipeline,
-    RollingPolicy, Sink, SinkConfig, SinkFormat, Stream, Table, TableRef, WorkerBinding,
+    FileNaming, FilesConfig, Http, JsonCompression, JsonFormat, NamingStrategy, ParquetCompression,
+    ParquetFormat, Pipeline, RollingPolicy, Sink, SinkConfig, SinkFormat, Stream, Table, TableRef,
+    WorkerBinding,
 };
 use lakehead_model::{Partition, PipelineId, Schema, SinkId, StreamId, Timestamp};
 use serde_json::{Value, json};
