@@ -119,10 +119,9 @@ def test_a_failed_sync_of_the_logs_folder_ends_the_server_and_takes_back_nothing
 # Of a first start; every thread and each of the two calls is counted by itself. The 12th is SQLite's own sync of its folder for
 # the journal's name; SQLite tells nobody how that went, and the server syncs the folder again behind it.
 MOMENTS = [n for n in range(1, 17) if n != 12] if ROUNDS > 1 else [1, 4, 7, 10, 13]
-IGNORED = pytest.mark.xfail(strict=True, reason="a failed change to SQLite's write-ahead journal is not noticed")
 
 
-@pytest.mark.parametrize("when", [pytest.param(n, marks=[IGNORED] if 7 <= n <= 10 else []) for n in MOMENTS])
+@pytest.mark.parametrize("when", MOMENTS)
 def test_a_failed_sync_while_starting_refuses_and_the_next_start_is_whole(make_server, folder, when):
     """R-04: every sync of a first start."""
     server = make_server()
