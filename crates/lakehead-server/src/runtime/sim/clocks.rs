@@ -30,7 +30,7 @@ fn draw(seed: u64) -> Script {
 
 #[test]
 fn jumps_of_the_wall_clock_lose_and_repeat_nothing() {
-    for seed in seeds(5000, 60) {
+    for seed in seeds(5000, 30) {
         let mut world = World::new(seed);
         let whole = calls(seed, LENGTH);
         let call = 1 + mix(seed) % whole;

@@ -20,7 +20,7 @@ fn calls(seed: u64) -> (u64, u64, u64) {
 #[test]
 fn after_any_call_that_fails_once_the_flows_begin_again_and_are_exact() {
     let mut goes_on = 0;
-    for seed in seeds(2000, 2) {
+    for seed in seeds(2000, 1) {
         let calls = calls(seed).0;
         for call in 1..=calls {
             let fault = if (call + seed) % 3 == 0 { Fault::Full } else { Fault::Broken };
@@ -38,12 +38,12 @@ fn after_any_call_that_fails_once_the_flows_begin_again_and_are_exact() {
             recover_and_check(&mut world.after(keep), call % 8 == 0);
         }
     }
-    assert!(goes_on > 500 || seeds(0, 2).len() == 1, "{goes_on} calls failed beside a process that went on");
+    assert!(goes_on > 150 || seeds(0, 2).len() == 1, "{goes_on} calls failed beside a process that went on");
 }
 
 #[test]
 fn a_sync_that_fails_ends_the_process_and_nothing_is_acknowledged_that_is_not_kept() {
-    for seed in seeds(3000, 3) {
+    for seed in seeds(3000, 1) {
         let syncs = calls(seed).1;
         for sync in 1..=syncs {
             let mut world = World::new(seed);
@@ -64,7 +64,7 @@ fn a_sync_that_fails_ends_the_process_and_nothing_is_acknowledged_that_is_not_ke
 
 #[test]
 fn a_write_of_the_store_that_fails_or_seems_to_ends_the_process_and_is_exact_after_the_next_start() {
-    for seed in seeds(4000, 6) {
+    for seed in seeds(4000, 3) {
         let writes = calls(seed).2;
         for write in 2..=writes {
             for done in [false, true] {
@@ -84,17 +84,20 @@ fn a_write_of_the_store_that_fails_or_seems_to_ends_the_process_and_is_exact_aft
 
 #[test]
 fn while_the_disk_is_full_nothing_is_lost_and_afterwards_everything_arrives() {
-    for seed in seeds(8000, 60) {
+    let mut waits = 0;
+    for seed in seeds(8000, 40) {
         let mut draw = Draw(seed);
         let mut script = script::draw(seed, LENGTH);
-        for at in [30, 10] {
-            script.insert(at + 5 + draw.below(5) as usize, Step::Free);
-            script.insert(at + draw.below(5) as usize, Step::Fill(draw.below(40_000)));
+        for at in [25, 5] {
+            script.insert(at + 12, Step::Free);
+            script.insert(at + draw.below(3) as usize, Step::Fill([0, 100, 3000][draw.below(3) as usize]));
         }
         let _where = Where(format!("LAKEHEAD_SIM_SEED={seed}, {script:?}"));
         let mut world = World::new(seed);
         assert!(live(&mut world, &mut script), "the process ended");
+        waits += world.waits;
         world.free();
         recover_and_check(&mut world.after(Keep::Random(seed)), true);
     }
+    assert!(waits > 10 || seeds(0, 2).len() == 1, "flows met a full disk {waits} times");
 }

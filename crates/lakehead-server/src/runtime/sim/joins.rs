@@ -106,7 +106,7 @@ fn run(machine: &Machine, draw: &mut Draw, pieces: &[Piece], until: Option<u64>)
 #[test]
 fn every_flow_of_a_feed_gets_what_lies_between_its_joining_and_the_end_and_counts_what_is_lost() {
     let (mut all_lost, mut joined_apart) = (0, 0);
-    for seed in seeds(6000, 200) {
+    for seed in seeds(6000, 150) {
         let mut draw = Draw(seed);
         let tail = 20 + draw.below(150);
         let mut world = World::new(seed);
@@ -139,5 +139,5 @@ fn every_flow_of_a_feed_gets_what_lies_between_its_joining_and_the_end_and_count
         joined_apart += u64::from(joins[0] != joins[2]);
         machine.end(&mut world);
     }
-    assert!((all_lost > 1000 && joined_apart > 100) || seeds(0, 2).len() == 1, "{all_lost}, {joined_apart}");
+    assert!((all_lost > 700 && joined_apart > 100) || seeds(0, 2).len() == 1, "{all_lost}, {joined_apart}");
 }

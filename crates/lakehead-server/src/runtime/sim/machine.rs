@@ -95,6 +95,8 @@ pub(super) struct World {
     /// Processes that ended by themselves.
     pub(super) exits: u64,
     pub(super) is_full: bool,
+    /// How often flows had to begin again because the disk was full.
+    pub(super) waits: u64,
     boots: u64,
 }
 
@@ -117,6 +119,7 @@ impl World {
             faults: Arc::default(),
             exits: 0,
             is_full: false,
+            waits: 0,
             boots: 0,
         }
     }

@@ -12,7 +12,7 @@ use super::script::{self, live};
 
 const LENGTH: usize = 40;
 /// Crashes tried before a bug counts as not caught.
-const TRIES_MAX: u64 = 150;
+const TRIES_MAX: u64 = 100;
 
 /// Crashes machines with a bug until a check fails; what it says.
 fn caught(keep: Keep, plant: impl Fn(&mut World), after: impl Fn(&World)) -> String {

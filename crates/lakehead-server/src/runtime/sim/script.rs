@@ -128,6 +128,7 @@ pub(super) fn go_through(world: &mut World, machine: &Machine, script: &mut Scri
 
 /// Flows that meet a full disk begin again and again until there is room. Meanwhile producers go on, and time goes by.
 fn wait_for_room(world: &mut World, machine: &Machine, script: &mut Script) {
+    world.waits += 1;
     while world.is_full {
         match script.pop_front().unwrap_or(Step::Free) {
             Step::Append { stream, count } => world.append(machine, stream, count),
