@@ -17,6 +17,7 @@ pub mod ingest;
 pub mod metrics;
 mod preview;
 pub mod runtime;
+mod sources;
 pub mod startup;
 pub mod storage;
 pub mod telemetry;

@@ -17,15 +17,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use lakehead_decode::arrow_schema;
 use lakehead_log::{ErrorKind, Frame, LocalLog};
 use lakehead_model::resource::Stream;
 use lakehead_model::{Clock, Partition, Position, Timestamp};
-use lakehead_transform::{Source, Statement};
+use lakehead_transform::Statement;
 
 use self::trial::Trial;
 use crate::control::{Error, GivenRecords, Preview, PreviewWanted, Previewer, SqlRefusal, Stopped};
 use crate::runtime::turnstile::Turnstile;
+use crate::sources::source;
 use crate::wiring::refusal;
 
 /// Previews that run at one time.
@@ -92,7 +92,6 @@ impl Previews {
     }
 
     fn run(&self, wanted: &PreviewWanted, streams: &[Stream]) -> Result<Preview, Error> {
-        let source = |s: &Stream| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
         let sources: Vec<_> = streams.iter().map(source).collect();
         let statements = {
             let _turn = self.planning.enter();

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use axum::Router;
-use lakehead_decode::arrow_schema;
 use lakehead_meta::Identity;
 use lakehead_model::resource::{Sink, Stream};
 use lakehead_model::{Clock, PipelineId, StreamId};
-use lakehead_transform::{Refusal, Source, StepSummary};
+use lakehead_transform::{Refusal, StepSummary};
 
 use crate::access::Access;
 use crate::api::{self, Api};
@@ -19,6 +18,7 @@ use crate::control::{
 use crate::preview::Previews;
 use crate::runtime::Statuses;
 use crate::runtime::turnstile::Turnstile;
+use crate::sources::source;
 use crate::storage::Storage;
 
 /// SQL texts that are compiled at one time for the API: each may take seconds of a core.
@@ -63,7 +63,6 @@ struct Sql {
 
 impl SqlCompiler for Sql {
     fn check(&self, sql: &str, streams: &[Stream], sinks: &[Sink]) -> Result<Vec<StatementRef>, SqlRefusal> {
-        let source = |s: &Stream| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
         let sources: Vec<_> = streams.iter().map(source).collect();
         let sinks: Vec<_> = sinks.iter().map(|s| s.name.clone()).collect();
         let _turn = self.planning.enter();

@@ -2,17 +2,17 @@
 
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, RecordBatch, RecordBatchOptions, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, TimeUnit};
+use arrow::array::RecordBatch;
 use lakehead_decode::{Decoder, Reject};
 use lakehead_log::Frame;
 use lakehead_model::resource::{JsonFormat, SinkFormat, Stream};
 use lakehead_model::{Invalid, Position, Timestamp};
-use lakehead_transform::{INGEST_TIME, Program, Statement};
+use lakehead_transform::{Program, Statement};
 
 use super::{Budget, Halt};
 use crate::control::{Error, PositionsRead, RecordRejected, SqlRefusal, StatementPreview, Stopped};
 use crate::runtime::isolate::{Part, isolate, reason};
+use crate::sources::with_ingest_times;
 
 /// Records decoded before the SQL runs over them.
 pub(super) const BATCH_RECORDS: usize = 256;
@@ -122,7 +122,11 @@ impl Trial {
         let rows = self.decoder.finish();
         let batch = std::mem::take(&mut self.batch);
         let accepted: Vec<&Entry> = batch.iter().filter(|entry| entry.reject.is_none()).collect();
-        let rows = if self.reads_ingest_time { with_ingest_times(rows, &accepted) } else { Ok(rows) };
+        let rows = if self.reads_ingest_time {
+            with_ingest_times(&rows, accepted.iter().map(|entry| entry.ingest_time))
+        } else {
+            Ok(rows)
+        };
         let rows = rows.map_err(|e| Halt::Broken(Error::Unavailable(format!("preview: {e}"))))?;
         let (made, rows_max, row_bytes_left) = (&mut self.made, self.rows_max, &mut self.row_bytes_left);
         let mut failed = Vec::new();
@@ -181,20 +185,6 @@ impl Trial {
         let room = REJECTS_SHOWN.saturating_sub(self.made.rejects.len());
         self.made.rejects.extend(rejects.into_iter().take(room));
     }
-}
-
-/// The rows, with the time each was received as the last column.
-fn with_ingest_times(
-    rows: RecordBatch,
-    accepted: &[&Entry],
-) -> Result<RecordBatch, arrow::error::ArrowError> {
-    let times = accepted.iter().map(|entry| entry.ingest_time.as_micros());
-    let times: ArrayRef = Arc::new(TimestampMicrosecondArray::from_iter_values(times));
-    let field = Field::new(INGEST_TIME, DataType::Timestamp(TimeUnit::Microsecond, None), false);
-    let fields: Vec<_> = rows.schema_ref().fields().iter().cloned().chain([Arc::new(field)]).collect();
-    let columns = rows.columns().iter().cloned().chain([times]).collect();
-    let options = RecordBatchOptions::new().with_row_count(Some(rows.num_rows()));
-    RecordBatch::try_new_with_options(Arc::new(Schema::new(fields)), columns, &options)
 }
 
 /// Renders as many of the rows as there is room for.

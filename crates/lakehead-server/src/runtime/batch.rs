@@ -1,15 +1,14 @@
 //! From frames to batches: which records make the next batch, and which record a row came from.
 
 use std::ops::Range;
-use std::sync::Arc;
 
-use arrow::array::{RecordBatch, TimestampMicrosecondArray};
-use arrow::datatypes::{DataType, Field, Schema, SchemaRef, TimeUnit};
+use arrow::array::RecordBatch;
 use lakehead_decode::{Decoder, Reject};
 use lakehead_log::Frame;
 use lakehead_model::resource::BatchHints;
 use lakehead_model::{Position, Timestamp};
-use lakehead_transform::INGEST_TIME;
+
+use crate::sources::with_ingest_times;
 
 const ROWS_MAX: usize = 16 << 10;
 const BYTES_MAX: usize = 2 << 20;
@@ -20,8 +19,6 @@ const BYTES_MAX: usize = 2 << 20;
 /// through the SQL.
 pub(super) struct Batch {
     decoder: Decoder,
-    /// The columns of the batches, with the ingest time if any flow reads it.
-    schema: SchemaRef,
     reads_ingest_time: bool,
     pieces: Vec<Piece>,
     bytes: usize,
@@ -60,13 +57,7 @@ impl Batch {
             rows: least(ROWS_MAX, hints.map(|h| h.rows_max)),
             bytes: least(BYTES_MAX, hints.map(|h| h.bytes_max)),
         };
-        let mut fields: Vec<_> = decoder.schema().fields().iter().cloned().collect();
-        if reads_ingest_time {
-            let unit = DataType::Timestamp(TimeUnit::Microsecond, None);
-            fields.push(Arc::new(Field::new(INGEST_TIME, unit, false)));
-        }
-        let schema = Arc::new(Schema::new(fields));
-        Batch { decoder, schema, reads_ingest_time, pieces: Vec::new(), bytes: 0, limits }
+        Batch { decoder, reads_ingest_time, pieces: Vec::new(), bytes: 0, limits }
     }
 
     pub(super) fn rows(&self) -> usize {
@@ -115,11 +106,8 @@ impl Batch {
         if !self.reads_ingest_time {
             return (rows, origins);
         }
-        let mut columns = rows.columns().to_vec();
-        columns.push(Arc::new(origins.ingest_times()));
-        let rows = RecordBatch::try_new(Arc::clone(&self.schema), columns)
-            .expect("one ingest time for every record taken");
-        (rows, origins)
+        let timed = with_ingest_times(&rows, origins.ingest_times());
+        (timed.expect("one ingest time for every record taken"), origins)
     }
 }
 
@@ -133,12 +121,11 @@ impl Origins {
     }
 
     /// One for each row.
-    fn ingest_times(&self) -> TimestampMicrosecondArray {
-        let times = self.0.iter().flat_map(|piece| {
+    fn ingest_times(&self) -> impl Iterator<Item = Timestamp> {
+        self.0.iter().flat_map(|piece| {
             let rows = piece.next_record - piece.first_record - piece.rejected.len();
-            std::iter::repeat_n(piece.frame.ingest_time.0, rows)
-        });
-        times.collect::<Vec<i64>>().into()
+            std::iter::repeat_n(piece.frame.ingest_time, rows)
+        })
     }
 
     /// The record that made row `row`.

@@ -252,7 +252,7 @@ impl<'a> Feed<'a> {
         let mut next = Vec::new();
         for flow in &mut self.flows {
             let partition = flow.writer.partition(frame.ingest_time).map_err(|e| flow.blame(e))?;
-            if frame.first.plus(frame.records.len() as u64) > flow.joins_at {
+            if frame.end() > flow.joins_at {
                 self.shared.progress.reading(flow.task.key, frame.ingest_time);
             }
             if flow.partition.as_ref() != Some(&partition) {

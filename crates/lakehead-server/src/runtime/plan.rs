@@ -10,16 +10,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lakehead_decode::arrow_schema;
-use lakehead_meta::{Catalog, FlowKey, FlowRecord, FlowState, PastVersion};
+use lakehead_meta::{Catalog, FlowKey, FlowRecord, FlowState, PastVersion, Retired};
 use lakehead_model::resource::{Pipeline, SinkConfig, Stream, Table, TableRef};
-use lakehead_model::{Partition, Position, StreamId};
-use lakehead_transform::{Source, Statement};
+use lakehead_model::{Partition, PipelineId, Position, StreamId};
+use lakehead_transform::Statement;
 
 use super::commit::{letters_of, next_state};
 use super::dead_letters::{DeadLetters, Route, StagedLetters};
 use super::feed::FeedTask;
 use super::flow::{FlowError, Shared, Task};
+use crate::sources::source;
 
 /// A flow this many records behind the first one of its stream runs apart until it has caught up.
 const STEP_RECORDS_MAX: u64 = 1_000_000;
@@ -88,8 +88,7 @@ impl Shared {
         }
         let mut tasks = tasks(catalog, &current)?;
         if stored.is_empty() && running.is_empty() {
-            let flows = tasks.iter().map(|t| Ok((t.key, self.first_state(t, &[])?)));
-            self.store.create_flows(&flows.collect::<Result<Vec<_>, FlowError>>()?)?;
+            self.store.create_flows(&self.first_states(pipeline.id, &tasks, &[])?)?;
         }
         self.enter(&mut tasks, running)?;
         let feeds = self.feeds(tasks, &BTreeMap::new());
@@ -167,13 +166,13 @@ impl Shared {
     }
 
     /// Forgets flows that are no more.
-    fn leave(&self, keys: &[FlowKey]) {
+    pub(super) fn leave(&self, keys: &[FlowKey]) {
         for key in keys {
             self.progress.leave(*key);
             self.statuses.forget(*key);
             let staging_dir = self.staging_dir(*key);
             if let Err(error) = lakehead_sink::clean_staging(self.disk.as_ref(), &staging_dir, &[]) {
-                tracing::warn!(%error, flow = %key, "staged files of an earlier version stay");
+                tracing::warn!(%error, flow = %key, "staged files of a flow that has ended stay");
             }
         }
     }
@@ -182,8 +181,7 @@ impl Shared {
     fn hand_over(&self, catalog: &Catalog, next: &Edition<'_>) -> Result<Plan, FlowError> {
         let old = self.store.flows(next.pipeline.id)?;
         let mut tasks = tasks(catalog, next)?;
-        let flows = tasks.iter().map(|task| Ok((task.key, self.first_state(task, &old)?)));
-        let flows = flows.collect::<Result<Vec<_>, FlowError>>()?;
+        let flows = self.first_states(next.pipeline.id, &tasks, &old)?;
         self.store.cut_over(next.pipeline.id, &flows)?;
         self.leave(&old.iter().map(|(key, _)| *key).collect::<Vec<_>>());
         self.apart.forget(next.pipeline.id);
@@ -197,10 +195,20 @@ impl Shared {
         Ok(Plan { version: next.version, is_ending: false, feeds })
     }
 
+    /// Where each flow begins.
+    fn first_states(
+        &self,
+        pipeline: PipelineId,
+        tasks: &[Task],
+        old: &[(FlowKey, FlowRecord)],
+    ) -> Result<Vec<(FlowKey, FlowState)>, FlowError> {
+        let retired = self.store.retired(pipeline)?;
+        Ok(tasks.iter().map(|task| (task.key, self.first_state(task, old, &retired))).collect())
+    }
+
     /// Where a flow begins: where those before it end, or those of versions past; else at the oldest record the log retains.
-    fn first_state(&self, task: &Task, old: &[(FlowKey, FlowRecord)]) -> Result<FlowState, FlowError> {
+    fn first_state(&self, task: &Task, old: &[(FlowKey, FlowRecord)], retired: &Retired) -> FlowState {
         let stream = task.stream.id;
-        let retired = self.store.retired(task.key.pipeline)?;
         let before = old.iter().find(|(_, record)| record.state.stream == Some(stream));
         let start = match before {
             Some((_, record)) => record.state.committed,
@@ -210,7 +218,7 @@ impl Shared {
             }
         };
         let serials = old.iter().map(|(_, record)| record.state.serial);
-        Ok(FlowState {
+        FlowState {
             version: task.version,
             stream: Some(stream),
             committed: start,
@@ -218,7 +226,7 @@ impl Shared {
             // Numbers of files that earlier flows gave away are not given again.
             serial: serials.fold(retired.serial, u64::max),
             ..FlowState::default()
-        })
+        }
     }
 
     /// Makes the log keep what the flows need that do not run yet.
@@ -297,7 +305,6 @@ fn tasks(catalog: &Catalog, edition: &Edition<'_>) -> Result<Vec<Task>, FlowErro
     let pipeline = edition.pipeline;
     let (mut streams, mut sources, mut sinks, mut sink_names) =
         (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-    let source = |s: &Stream| Source { name: s.name.clone(), schema: arrow_schema(s.schema.as_ref()) };
     for named in edition.tables {
         match named.table {
             Table::Stream(id) => match catalog.any_stream(id) {

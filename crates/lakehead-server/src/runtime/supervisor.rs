@@ -242,13 +242,7 @@ impl Supervisor {
 
     /// Removes what the flows of a deleted pipeline kept, but for their dead letters.
     fn remove(&self, pipeline: PipelineId, flows: &[FlowKey]) {
-        for key in flows {
-            self.shared.progress.leave(*key);
-            let staging_dir = self.shared.staging_dir(*key);
-            if let Err(error) = lakehead_sink::clean_staging(self.shared.disk.as_ref(), &staging_dir, &[]) {
-                tracing::warn!(%error, flow = %key, "staged files of a deleted pipeline stay");
-            }
-        }
+        self.shared.leave(flows);
         self.shared.statuses.forget_pipeline(pipeline);
         self.shared.apart.forget(pipeline);
         self.shared.progress.forget(pipeline);

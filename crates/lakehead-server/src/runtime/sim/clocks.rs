@@ -17,11 +17,11 @@ fn draw(seed: u64) -> Script {
         let drawn = mix(seed ^ (i as u64) << 32);
         script.push_back(match step {
             // While the wall clock stands still files roll all the same.
-            Step::Advance(by) if drawn % 2 == 0 => Step::Freeze(by),
+            Step::Advance(by) if drawn.is_multiple_of(2) => Step::Freeze(by),
             step => step,
         });
         let jump = [-DAY, -1, 3653 * DAY, 3600, -3653 * DAY, 61][(drawn >> 8) as usize % 6];
-        if drawn % 5 == 0 {
+        if drawn.is_multiple_of(5) {
             script.push_back(Step::Jump(jump));
         }
     }

@@ -117,7 +117,7 @@ pub(super) fn fate(statement: usize, version: u64, id: u64) -> Fate {
     };
     match statement {
         0 => Fate::Row(json!({"id": id, "n": n, "pad": pad(id), "v": version})),
-        _ if id % modulus(version) == 0 => Fate::Filtered,
+        _ if id.is_multiple_of(modulus(version)) => Fate::Filtered,
         _ if n == 0 => Fate::Letter("transform"),
         _ => Fate::Row(json!({"id": id, "share": 100 / n, "v": version})),
     }
