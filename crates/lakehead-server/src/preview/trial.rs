@@ -140,6 +140,7 @@ impl Trial {
                     made.rows_made += output.rows.num_rows() as u64;
                     show(&output.rows, rows_max, row_bytes_left, made);
                 }
+                Part::Slow => {}
                 Part::Failed { row, error } => {
                     done += 1;
                     let reason = reason(&error);

@@ -281,10 +281,10 @@ impl<'a> Feed<'a> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        let _turn = self.shared.turnstile.enter();
+        let mut turn = Some(self.shared.turnstile.enter());
         let (rows, origins) = self.batch.take();
         for flow in self.flows.iter_mut().filter(|flow| flow.joins_at <= origins.first()) {
-            flow.take(&rows, &origins).map_err(|e| e.of(flow.task.key))?;
+            flow.take(&rows, &origins, &mut turn).map_err(|e| e.of(flow.task.key))?;
         }
         Ok(())
     }

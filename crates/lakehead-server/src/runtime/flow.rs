@@ -25,7 +25,7 @@ use super::feed::QUIET_COMMIT;
 use super::isolate::{Part, isolate, reason};
 use super::progress::Progress;
 use super::status::Statuses;
-use super::turnstile::Turnstile;
+use super::turnstile::{Turn, Turnstile};
 use crate::metrics::Metrics;
 use crate::storage::Storage;
 
@@ -248,8 +248,13 @@ impl<'a> Flow<'a> {
         self.letters.add(origin.position, origin.ingest_time, Cause::from(reject), origin.record)
     }
 
-    /// Transforms and writes a batch of the feed.
-    pub(super) fn take(&mut self, rows: &RecordBatch, origins: &Origins) -> Result<(), FlowError> {
+    /// Transforms and writes a batch of the feed. `turn` is given back when a row takes so long that others should not wait for it.
+    pub(super) fn take(
+        &mut self,
+        rows: &RecordBatch,
+        origins: &Origins,
+        turn: &mut Option<Turn<'_>>,
+    ) -> Result<(), FlowError> {
         if rows.num_rows() == 0 {
             return Ok(());
         }
@@ -269,6 +274,10 @@ impl<'a> Flow<'a> {
                     let first = FirstRecord { position: origin.position, ingest_time: origin.ingest_time };
                     self.writer.write(&made.rows, &partition, first)?;
                 }
+                Ok(())
+            }
+            Part::Slow => {
+                *turn = None;
                 Ok(())
             }
             Part::Failed { row, error } => {

@@ -1,6 +1,7 @@
 //! Finds the rows that make the SQL fail: the batch is halved until such a row stands alone; all others go through.
 //!
-//! A batch without such rows is run once. Each such row costs two runs for every halving, fourteen halvings in a full batch.
+//! A batch without such rows is run once. Each such row costs two runs for every halving, fourteen halvings in a full batch; if what
+//! fails is a limit of time, that is minutes.
 
 use arrow::array::RecordBatch;
 use lakehead_model::Timestamp;
@@ -13,6 +14,8 @@ pub(crate) enum Part {
     Made { first: usize, taken: usize, made: Output },
     /// The row with this index in the batch makes the SQL fail.
     Failed { row: usize, error: EvaluationError },
+    /// Not a part: a run came to a limit, and others of its rows follow, which may take as long.
+    Slow,
 }
 
 /// The word for a failure in dead letters, metrics and previews.
@@ -51,7 +54,10 @@ fn isolate_from<E>(
     match program.run(rows, now) {
         Ok(made) => each(Part::Made { first, taken: count, made }),
         Err(error) if count == 1 => each(Part::Failed { row: first, error }),
-        Err(_) => {
+        Err(error) => {
+            if error.failure == Failure::Limit {
+                each(Part::Slow)?;
+            }
             let half = count / 2;
             isolate_from(first, program, &rows.slice(0, half), now, each)?;
             isolate_from(first + half, program, &rows.slice(half, count - half), now, each)

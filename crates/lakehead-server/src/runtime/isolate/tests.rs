@@ -31,6 +31,7 @@ fn outcome(values: &[i64]) -> (Vec<usize>, usize, usize) {
                 kept += made.kept;
                 next += taken;
             }
+            Part::Slow => panic!("nothing here comes to a limit"),
             Part::Failed { row, error } => {
                 assert_eq!(row, next, "parts come in order");
                 assert!(error.message.contains("zero"), "{error}");
@@ -63,4 +64,21 @@ fn nothing_runs_after_an_error_of_the_caller() {
         if parts == 2 { Err("enough") } else { Ok(()) }
     });
     assert_eq!((stopped, parts), (Err("enough"), 2));
+}
+
+#[test]
+fn a_run_that_comes_to_a_limit_is_said_before_its_halves_are_run() {
+    let program = program("INSERT INTO files SELECT repeat('x', n) AS text FROM events");
+    let mut told = Vec::new();
+    let done: Result<(), Infallible> =
+        isolate(&program, &rows(&[1, 2, 200_000_000, 3]), Timestamp(0), &mut |part| {
+            told.push(match part {
+                Part::Slow => "slow".to_owned(),
+                Part::Made { first, taken, .. } => format!("{first}+{taken}"),
+                Part::Failed { row, error } => format!("{row}: {:?}", error.failure),
+            });
+            Ok(())
+        });
+    let Ok(()) = done;
+    assert_eq!(told, ["slow", "0+2", "slow", "2: Limit", "3+1"]);
 }
