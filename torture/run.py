@@ -193,7 +193,12 @@ class Run:
             self.judge({}, {})
             return
         self.settle()
-        ledgers = {pipeline: world.ledger(pipeline) for pipeline in world.pipelines}
+        ledgers = {}
+        for pipeline in world.pipelines:
+            try:
+                ledgers[pipeline] = world.ledger(pipeline)
+            except AssertionError as error:
+                outcome.find("ledger", [str(error)])
         next_positions = {
             stream: world.server.metrics().sum("log_next_position", stream=stream) for stream in ("events", "raw")
         }
@@ -201,9 +206,11 @@ class Run:
         self.scraper.join(timeout=15)
         outcome.find("left over", world.left_over())
         self.audit()
-        status = world.server.stop_in_time()
-        if status != 0:
-            outcome.find("fault", [f"the last SIGTERM ended with {status}"])
+        try:
+            status = world.server.stop_in_time()
+            outcome.find("fault", [f"the last SIGTERM ended with {status}"] if status else [])
+        except AssertionError as error:
+            outcome.find("fault", [str(error)])
         outcome.find("left over", [f"{text} (after the stop)" for text in world.left_over()])
         self.uploads()
         log = world.server.output.read_text(errors="replace").splitlines()

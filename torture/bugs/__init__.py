@@ -21,7 +21,8 @@ AGAIN = ("twice", "stuck")
 SHORT = "--quick --acks 200 --seed 20261122"
 BUGS = [
     Bug("acknowledge_before_sync", f"{SHORT} --power --cuts 8", ("lost",)),
-    Bug("commit_without_intent", f"{SHORT} --minutes 1.5 --kills 30 --only s3_applied_reset,s3_applied_500,s3_stall", AGAIN),
-    Bug("position_stays_behind", f"{SHORT} --minutes 0.4 --kills 8 --only s3_applied_reset", AGAIN),
+    # Few records: files that are cut by time are cut elsewhere when they are made again, those cut by size are not.
+    Bug("commit_without_intent", f"{SHORT} --minutes 1.5 --kills 30 --only s3_stall,s3_applied_500 --pause 1", AGAIN),
+    Bug("position_stays_behind", f"{SHORT} --minutes 0.4 --kills 8 --only s3_applied_reset", (*AGAIN, "ledger")),
     Bug("blind_retry", f"{SHORT} --minutes 0.5 --kills 4 --only s3_applied_reset,s3_applied_500", ("twice",)),
 ]
