@@ -4,7 +4,8 @@
 //!   prepare   prepare.tmp ─► zeros, synced ─► rename to <id>.seg ─► sync_dir ─► spare        (or rename a trimmed one)
 //!   seal      <id>.keys, if there are any, then <id>.idx, each: tmp ─► sync ─► rename ─► sync_dir;
 //!             give back an unused end of the segment
-//!   trim      floor: oldest = id + 1, synced ─► remove <id>.seg, <id>.idx; <id>.keys when enough younger keys came
+//!   trim      floor: oldest = id + 1, synced ─► remove <id>.seg, <id>.idx; <id>.keys when enough younger keys came,
+//!             or with a neighbour's when there are many such files
 //! ```
 //! A crash in between leaves: a `.tmp`, removed at the next start; a spare that was never used, used then; a segment without
 //! index, read then; segments below the floor, removed then.
@@ -26,12 +27,14 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::floor::Floor;
 use crate::header::PAGE;
 use crate::keys;
-use crate::segment::{Segment, index_path, keys_path, segment_path};
+use crate::segment::{Segment, index_path, keys_path, read_aid, segment_path};
 use crate::shared::Shared;
 use crate::trim;
 
 /// A segment that leaves at least this part of itself unused gives it back; one that leaves less stays fit for use again.
 const GIVE_BACK: u64 = 8;
+/// Files with keys of segments that are no more.
+const OLD_KEY_FILES_MAX: usize = 64;
 const RETRY: Duration = Duration::from_secs(1);
 pub(crate) const PREPARE_NAME: &str = "prepare.tmp";
 
@@ -359,8 +362,8 @@ impl KeeperThread {
         Ok(true)
     }
 
-    /// Removes the files of trimmed segments whose keys have been displaced by younger ones.
-    fn drop_old_keys(&mut self) {
+    /// Removes the files of trimmed segments whose keys have been displaced by younger ones, and keeps the others few.
+    fn tidy_old_keys(&mut self) -> Result<(), Failed> {
         let (settings, disk) = (&self.shared.settings, &self.shared.seams.disk);
         let segments = self.shared.segments.read();
         let mut younger = 0;
@@ -376,6 +379,42 @@ impl KeeperThread {
             self.key_files.remove(&id);
             let _ = disk.remove(&keys_path(&settings.dir, id));
         }
+        self.merge_old_keys()
+    }
+
+    /// Where there are too many files of trimmed segments, the two neighbours with the fewest keys become one. A crash before the
+    /// older is removed leaves its keys twice, which changes nothing.
+    fn merge_old_keys(&mut self) -> Result<(), Failed> {
+        let segments = self.shared.segments.read();
+        let old: Vec<_> = self
+            .key_files
+            .iter()
+            .map(|(id, n)| (*id, *n))
+            .filter(|(id, _)| !segments.contains_key(id))
+            .collect();
+        drop(segments);
+        if old.len() <= OLD_KEY_FILES_MAX {
+            return Ok(());
+        }
+        let Some(&[(older, _), (newer, _)]) =
+            old.array_windows::<2>().min_by_key(|[(_, older), (_, newer)]| older + newer)
+        else {
+            return Ok(());
+        };
+        let (settings, disk, log_id) = (&self.shared.settings, &self.shared.seams.disk, self.shared.log_id);
+        let read = |id| {
+            let bytes = read_aid(settings, &**disk, &keys_path(&settings.dir, id)).ok().flatten();
+            bytes.and_then(|bytes| keys::decode(&bytes, log_id, id))
+        };
+        let (Some(mut both), Some(newer_keys)) = (read(older), read(newer)) else { return Ok(()) };
+        both.extend(newer_keys);
+        let (from, to) = (keys_path(&settings.dir, older), keys_path(&settings.dir, newer));
+        if self.write_aid(&to, &keys::encode(&both, log_id, newer))? {
+            let _ = self.shared.seams.disk.remove(&from);
+            self.key_files.remove(&older);
+            self.key_files.insert(newer, both.len());
+        }
+        Ok(())
     }
 
     /// Removes the oldest segment, or makes it the next spare.
@@ -389,7 +428,7 @@ impl KeeperThread {
             }
         }
         let _ = disk.remove(&index_path(&settings.dir, segment.id));
-        self.drop_old_keys();
+        self.tidy_old_keys()?;
         let (settings, disk) = (&self.shared.settings, &self.shared.seams.disk);
         let recycle = Arc::strong_count(&segment) == 1
             && segment.size_bytes.load(Ordering::Relaxed) == settings.segment_bytes

@@ -13,7 +13,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,7 +28,7 @@ use crate::keeper::{Keeper, Spare};
 use crate::keys::{self, KeyEntry, Keys};
 use crate::partition::Partitions;
 use crate::scan::{Standings, Task, scan};
-use crate::segment::{Segment, index_path, keys_path};
+use crate::segment::{Segment, index_path, keys_path, read_aid};
 use crate::settings::{Seams, Settings};
 use crate::survey::{Head, LOCK_NAME, Survey, corrupt, survey};
 
@@ -287,22 +287,6 @@ fn old_keys(
         }
     }
     Ok((keys, files))
-}
-
-/// The content of an index file or a file with keys; `None` if there is none.
-fn read_aid(settings: &Settings, disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
-    let file = match disk.open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    // An index takes at most about a segment's header a partition, and 16 bytes for 64 KiB; a key less than its append: larger
-    // files are not ours.
-    let size = file.size_bytes()?.min(settings.segment_bytes.max(64 << 20)) as usize;
-    let mut bytes = vec![0; size];
-    let read = file.read_at(&mut bytes, 0)?;
-    bytes.truncate(read);
-    Ok(Some(bytes))
 }
 
 /// Says so if records came at times that the clock has not reached: times never go back, so later records get the same.

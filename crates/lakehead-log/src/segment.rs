@@ -11,6 +11,7 @@ use parking_lot::{Mutex, RwLock, RwLockReadGuard};
 use crate::frame::FrameHeader;
 use crate::index::{Lost, SegmentIndex};
 use crate::keys::KeyEntry;
+use crate::settings::Settings;
 
 #[derive(Debug)]
 pub(crate) struct Segment {
@@ -104,6 +105,22 @@ pub(crate) fn index_path(dir: &Path, id: u64) -> PathBuf {
 
 pub(crate) fn keys_path(dir: &Path, id: u64) -> PathBuf {
     dir.join(format!("{id:020}.keys"))
+}
+
+/// The content of an index file or a file with keys; `None` if there is none.
+pub(crate) fn read_aid(settings: &Settings, disk: &dyn Disk, path: &Path) -> io::Result<Option<Vec<u8>>> {
+    let file = match disk.open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    // An index takes at most about a segment's header a partition, and 16 bytes for 64 KiB; a key less than its append: larger
+    // files are not ours.
+    let size = file.size_bytes()?.min(settings.segment_bytes.max(64 << 20)) as usize;
+    let mut bytes = vec![0; size];
+    let read = file.read_at(&mut bytes, 0)?;
+    bytes.truncate(read);
+    Ok(Some(bytes))
 }
 
 /// The id in `<20 digits>.<extension>`.

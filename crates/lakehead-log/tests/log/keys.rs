@@ -69,6 +69,22 @@ fn younger_keys_displace_older_ones_and_their_files_go() {
 }
 
 #[test]
+fn the_files_of_segments_that_are_gone_stay_few_and_lose_no_key() {
+    let mut bed = trimming(500_000);
+    bed.settings.segment_bytes = 64 << 10;
+    let (log, _) = bed.open();
+    for round in 0..15 {
+        fill_and_trim(&log, round * 10..round * 10 + 10);
+    }
+    let kept = files(&bed, "keys").len();
+    assert!((60..=70).contains(&kept), "{kept} files, of 150 segments with a key each");
+    drop(log);
+    let (log, report) = bed.open();
+    assert_eq!(report.notes, Vec::<String>::new());
+    assert!((0..150).all(|key| is_repeat(&log, large(key))));
+}
+
+#[test]
 fn a_key_with_other_records_is_refused_and_stores_nothing() {
     let bed = SimBed::new(SimDisk::new(), 256);
     let (log, _) = bed.open();
