@@ -67,10 +67,9 @@ impl SqliteRecords {
                 "PRAGMA locking_mode = EXCLUSIVE; PRAGMA synchronous = FULL; PRAGMA trusted_schema = OFF;",
             )
             .map_err(failed(in_use))?;
-        // The answer comes before the change is made, and the failure of the change with no answer: so it is asked for again.
-        let mode_of = |pragma| connection.query_row(pragma, [], |row| row.get::<_, String>(0));
-        mode_of("PRAGMA journal_mode = WAL").map_err(failed(in_use))?;
-        let mode = mode_of("PRAGMA journal_mode").map_err(failed(in_use))?;
+        let mode: String = connection
+            .query_row("PRAGMA journal_mode = WAL", [], |row| row.get(0))
+            .map_err(failed(in_use))?;
         if !mode.eq_ignore_ascii_case("wal") {
             let text = format!(
                 "{}: cannot keep a write-ahead journal, mode {mode} stays; is the disk in order?",
@@ -79,6 +78,7 @@ impl SqliteRecords {
             return Err(Error::new(ErrorKind::Storage, text));
         }
         prepare(path, &mut connection)?;
+        check_journal(path, &connection)?;
         Ok(SqliteRecords { path: path.to_owned(), inner: Mutex::new(Inner { connection, poisoned: false }) })
     }
 
@@ -86,6 +86,19 @@ impl SqliteRecords {
         let path = self.path.clone();
         move |e| Error::sqlite(&path, doing, e)
     }
+}
+
+/// Refuses a store without a write-ahead journal. SQLite says `wal` before it changes the mode, and tells nobody if the change then
+/// fails at the disk; but a checkpoint knows of -1 pages where there is no such journal.
+fn check_journal(path: &Path, connection: &Connection) -> Result<(), Error> {
+    let pages: i64 = connection
+        .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1))
+        .map_err(|e| Error::sqlite(path, "look at the journal of", e))?;
+    if pages < 0 {
+        let text = format!("{}: cannot keep a write-ahead journal; is the disk in order?", path.display());
+        return Err(Error::new(ErrorKind::Storage, text));
+    }
+    Ok(())
 }
 
 /// Makes the tables of a new file; checks an old one.
