@@ -316,17 +316,26 @@ impl KeeperThread {
 
     /// Writes what makes it unnecessary to read the segment at the next start: the keys before the index, which counts them.
     fn write_aids(&mut self, segment: &Segment) -> Result<(), Failed> {
-        let (dir, log_id) = (&self.shared.settings.dir, self.shared.log_id);
-        let entries = segment.take_keys();
-        if !entries.is_empty() {
-            let bytes = keys::encode(&entries, log_id, segment.id);
-            if !self.write_aid(&keys_path(dir, segment.id), &bytes)? {
-                return Ok(());
-            }
-            self.key_files.insert(segment.id, entries.len());
+        if !self.write_keys(segment)? {
+            return Ok(());
         }
-        let bytes = segment.index().encode(log_id, segment.id, segment.end());
+        let bytes = segment.index().encode(self.shared.log_id, segment.id, segment.end());
         self.write_aid(&index_path(&self.shared.settings.dir, segment.id), &bytes).map(|_| ())
+    }
+
+    /// `false` if they could not be written; they are kept then, for the moment at which the segment is trimmed.
+    fn write_keys(&mut self, segment: &Segment) -> Result<bool, Failed> {
+        let entries = segment.take_keys();
+        if entries.is_empty() {
+            return Ok(true);
+        }
+        let bytes = keys::encode(&entries, self.shared.log_id, segment.id);
+        if !self.write_aid(&keys_path(&self.shared.settings.dir, segment.id), &bytes)? {
+            segment.note_keys(&entries);
+            return Ok(false);
+        }
+        self.key_files.insert(segment.id, entries.len());
+        Ok(true)
     }
 
     /// `false` if it could not be written. Without the file the next start reads the segment instead: worth a warning, not a
@@ -419,6 +428,8 @@ impl KeeperThread {
 
     /// Removes the oldest segment, or makes it the next spare.
     fn trim(&mut self, segment: Arc<Segment>) -> Result<(), Failed> {
+        // Where the disk has no room even for these, making room goes first.
+        self.write_keys(&segment)?;
         let (settings, disk) = (&self.shared.settings, &self.shared.seams.disk);
         self.floor.raise(segment.id + 1).map_err(|error| (settings.dir.clone(), "sync", error))?;
         self.shared.segments.write().remove(&segment.id);

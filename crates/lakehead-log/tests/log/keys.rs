@@ -85,6 +85,27 @@ fn the_files_of_segments_that_are_gone_stay_few_and_lose_no_key() {
 }
 
 #[test]
+fn keys_of_a_segment_that_was_full_while_the_disk_was_full_are_written_when_it_is_trimmed() {
+    let mut bed = trimming(500_000);
+    bed.settings.spare_segments = 1;
+    let (log, _) = bed.open();
+    (0..5).for_each(|key| assert!(!is_repeat(&log, large(key))));
+    log.tidy();
+    // Room for what is prepared, and for nothing else.
+    let used: usize = bed.disk.paths().iter().map(|path| bed.disk.content(path).len()).sum();
+    bed.disk.set_capacity(used as u64);
+    let full = (5..100).find(|&key| submit(&log, large(key)) == Err(AppendError::Full)).expect("fills up");
+    assert_eq!(files(&bed, "keys"), Vec::<PathBuf>::new(), "there was no room");
+    bed.disk.set_capacity(u64::MAX);
+    log.tidy();
+    fill_and_trim(&log, 100..120);
+    assert!(log.oldest(partition(1)) > Position(8), "the first segments are trimmed");
+    drop(log);
+    let (log, _) = bed.open();
+    assert!((0..full).chain(100..120).all(|key| is_repeat(&log, large(key))));
+}
+
+#[test]
 fn a_key_with_other_records_is_refused_and_stores_nothing() {
     let bed = SimBed::new(SimDisk::new(), 256);
     let (log, _) = bed.open();
