@@ -7,8 +7,9 @@ use serde::Deserialize;
 
 use crate::api::Api;
 use crate::error::printable;
+use crate::resource_ids::PIPELINE;
 use crate::table::table;
-use crate::{Error, Said, pipeline_names};
+use crate::{Error, Said};
 
 /// An audit reads everything a pipeline has made; whoever waits too long interrupts it.
 const TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -100,7 +101,7 @@ struct Difference {
 }
 
 pub(crate) async fn execute(audited: Audited, api: &Api) -> Result<Said, Error> {
-    let id = pipeline_names::resolve(api, &audited.pipeline).await?;
+    let id = PIPELINE.resolve(api, &audited.pipeline).await?;
     let text = api.get_text_within(&["pipelines", "v1", "pipelines", &id, "audit"], TIMEOUT).await?;
     let answer: Answer = serde_json::from_str(&text)
         .map_err(|e| Error::new(format!("the API answered with something that is not an audit: {e}")))?;

@@ -19,9 +19,8 @@ mod endpoint;
 mod error;
 mod expiry;
 mod names;
-mod pipeline_names;
+mod resource_ids;
 mod sql;
-mod stream_names;
 mod table;
 mod tokens;
 

@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 
 use crate::api::{Api, Failure};
 use crate::expiry::Expiry;
+use crate::resource_ids::STREAM;
 use crate::table::table;
-use crate::{Error, Said, stream_names};
+use crate::{Error, Said};
 
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
@@ -98,7 +99,7 @@ async fn create(new: Create, api: &Api, clock: &dyn Clock) -> Result<Said, Error
     if !new.streams.is_empty() {
         let mut ids = Vec::with_capacity(new.streams.len());
         for called in &new.streams {
-            let id = stream_names::resolve(api, called).await?;
+            let id = STREAM.resolve(api, called).await?;
             if !ids.contains(&id) {
                 ids.push(id);
             }

@@ -66,10 +66,6 @@ impl KeyEntry {
         let mut fields = Fields(bytes);
         (0..bytes.len() / ENTRY_BYTES).map(|_| KeyEntry::read(&mut fields)).collect()
     }
-
-    fn positions(&self) -> Range<Position> {
-        self.first..self.first.plus(u64::from(self.count))
-    }
 }
 
 /// What is known of an append's key.
@@ -124,7 +120,7 @@ impl Keys {
         match self.entries.get(&key) {
             None => Known::Nothing,
             Some(v) if v.count as usize == count && v.body_crc == body_crc => {
-                Known::Stored(KeyEntry { key, first: v.first, count: v.count, body_crc }.positions())
+                Known::Stored(v.first..v.first.plus(u64::from(v.count)))
             }
             Some(_) => Known::Other,
         }

@@ -92,13 +92,10 @@ pub(crate) fn recover(settings: &Settings, seams: &Seams) -> Result<Recovered, E
         let loaded = load(settings, seams, &floor, head, heads.get(i + 1), &mut standings, &mut report)?;
         previous = (head.id, loaded.end);
         loaded.keys.iter().for_each(|entry| keys.add(*entry));
-        let unsealed_keys = match loaded.sealed {
-            true => Vec::new(),
-            false => loaded.keys.clone(),
-        };
         if loaded.sealed && !loaded.keys.is_empty() {
             key_files.insert(head.id, loaded.keys.len());
         }
+        let unsealed_keys = if loaded.sealed { Vec::new() } else { loaded.keys };
         let segment = Segment::new(head.id, head.path.clone(), head.data_start, head.size_bytes).filled(
             loaded.index,
             unsealed_keys,

@@ -11,7 +11,7 @@
 //! An engine promises: [`Records::write`] is all or nothing and durable when it returns; of two writers with the same
 //! precondition one gets [`ErrorKind::Conflict`](crate::ErrorKind::Conflict); [`Records::list`] shows one moment.
 
-use crate::Error;
+use crate::{Error, ErrorKind};
 
 /// A family of records. Keys are unique in their space.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -84,6 +84,26 @@ pub struct Write {
     pub expect: Expect,
     /// The new value; `None` removes the record.
     pub value: Option<Vec<u8>>,
+}
+
+impl Write {
+    /// Whether the record's `version`, `None` if there is no record, is what the write expects.
+    ///
+    /// # Errors
+    /// `Conflict` naming both.
+    pub(crate) fn check(&self, version: Option<u64>) -> Result<(), Error> {
+        let holds = match self.expect {
+            Expect::Absent => version.is_none(),
+            Expect::Version(expected) => version == Some(expected),
+            Expect::Any => true,
+        };
+        if holds {
+            return Ok(());
+        }
+        let (space, key, expect) = (self.space.name(), &self.key, &self.expect);
+        let text = format!("{space}/{key} has version {version:?}, {expect:?} was expected");
+        Err(Error::new(ErrorKind::Conflict, text))
+    }
 }
 
 /// Versioned records with preconditions.

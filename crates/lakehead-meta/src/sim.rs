@@ -15,7 +15,7 @@ use lakehead_model::Random;
 use parking_lot::Mutex;
 
 use crate::flows::Stored;
-use crate::records::{Expect, Record, Records, Space, Write};
+use crate::records::{Record, Records, Space, Write};
 use crate::resources::{json, parse};
 use crate::tokens::Tokens;
 use crate::vault::Vault;
@@ -142,18 +142,11 @@ impl Moment {
             }
             self.revision += 1;
         }
-        for Write { space, key, expect, value } in writes {
+        for write in writes {
+            let Write { space, key, value, .. } = write;
             let place = (*space, key.clone());
             let version = self.records.get(&place).map(|r| r.version);
-            let holds = match expect {
-                Expect::Absent => version.is_none(),
-                Expect::Version(expected) => version == Some(*expected),
-                Expect::Any => true,
-            };
-            if !holds {
-                let text = format!("{}/{key} has version {version:?}, {expect:?} was expected", space.name());
-                return Err(Error::new(ErrorKind::Conflict, text));
-            }
+            write.check(version)?;
             match value {
                 None => self.records.remove(&place),
                 Some(value) => {

@@ -14,7 +14,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 
-use crate::records::{Expect, Record, Records, Space, Write};
+use crate::records::{Record, Records, Space, Write};
 use crate::{Error, ErrorKind};
 
 /// "LAKE": tells the file from other SQLite files.
@@ -176,17 +176,9 @@ impl SqliteRecords {
     }
 
     fn write_in(&self, connection: &Connection, write: &Write) -> Result<(), Error> {
-        let Write { space, key, expect, value } = write;
+        let Write { space, key, value, .. } = write;
         let version = self.get_in(connection, *space, key)?.map(|r| r.version);
-        let holds = match expect {
-            Expect::Absent => version.is_none(),
-            Expect::Version(expected) => version == Some(*expected),
-            Expect::Any => true,
-        };
-        if !holds {
-            let text = format!("{}/{key} has version {version:?}, {expect:?} was expected", space.name());
-            return Err(Error::new(ErrorKind::Conflict, text));
-        }
+        write.check(version)?;
         let done = match value {
             None => connection
                 .prepare_cached("DELETE FROM record WHERE space = ? AND key = ?")

@@ -3,11 +3,34 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use lakehead_model::resource::KeyPair;
-use lakehead_model::{Secret, name};
+use lakehead_meta::Store;
+use lakehead_model::resource::{Credentials, KeyPair};
+use lakehead_model::{Secret, SinkId, name};
 use lakehead_sink::{Bucket, S3Bucket};
 
 use crate::config;
+
+/// The key pair with which a sink writes to `bucket`: its own; for a bucket that it has been told to leave (`has_left`), the one it
+/// had then, if it had another.
+///
+/// # Errors
+/// As [`Store::sink_credentials`].
+pub(crate) fn sink_keys(
+    store: &Store,
+    sink: SinkId,
+    bucket: &str,
+    has_left: bool,
+) -> Result<Option<KeyPair>, lakehead_meta::Error> {
+    let key_pair = |given: Option<Credentials>| match given {
+        Some(Credentials::Keys(keys)) => Some(keys),
+        Some(Credentials::Token(_)) | None => None,
+    };
+    let former = if has_left { key_pair(store.former_credentials(sink, bucket)?) } else { None };
+    match former {
+        Some(keys) => Ok(Some(keys)),
+        None => Ok(key_pair(store.sink_credentials(sink)?)),
+    }
+}
 
 /// The map from bucket names to places.
 #[derive(Debug)]

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use lakehead_meta::{Entry, FlowKey, MadeFile};
 use lakehead_model::SinkId;
-use lakehead_model::resource::{Credentials, KeyPair};
 use lakehead_sink::{Recounted, Recounter};
 
 use super::findings::Findings;
 use super::{DifferenceKind as Kind, Parts, left, letters};
 use crate::control::{Error, Recount};
 use crate::runtime::letters_folder;
+use crate::storage::sink_keys;
 
 /// An audit that nobody waits for ends so soon, also while a store does not answer.
 const LEFT_WITHIN: Duration = Duration::from_millis(200);
@@ -167,20 +167,12 @@ fn compare(key: FlowKey, entry: &Entry, file: &MadeFile, found: &Recounted, find
 /// there.
 fn open(parts: &Parts, place: &(String, Option<SinkId>)) -> Result<Result<Recounter, String>, Error> {
     let (bucket, sink) = place;
-    let key_pair = |given: Option<Credentials>| match given {
-        Some(Credentials::Keys(keys)) => Some(keys),
-        Some(Credentials::Token(_)) | None => None,
-    };
-    let keys: Option<KeyPair> = match sink {
+    let keys = match sink {
         None => None,
         Some(sink) => {
             let catalog = parts.store.catalog();
             let writes_there = catalog.any_sink(*sink).is_some_and(|sink| sink.config.bucket() == bucket);
-            let former = if writes_there { None } else { parts.store.former_credentials(*sink, bucket)? };
-            match key_pair(former) {
-                Some(keys) => Some(keys),
-                None => key_pair(parts.store.sink_credentials(*sink)?),
-            }
+            sink_keys(&parts.store, *sink, bucket, !writes_there)?
         }
     };
     let opened = parts.storage.locate(bucket, keys.as_ref()).and_then(|bucket| {

@@ -9,7 +9,7 @@ use lakehead_decode::Reject;
 use lakehead_disk::Disk;
 use lakehead_log::LocalLog;
 use lakehead_meta::{FlowKey, FlowState, Store};
-use lakehead_model::resource::{Credentials, FilesConfig, Sink, Stream};
+use lakehead_model::resource::{FilesConfig, Sink, Stream};
 use lakehead_model::{Clock, Position, Timestamp};
 use lakehead_sink::{
     Bucket, FirstRecord, MemoryBudget, Publisher, Seams as SinkSeams, Uploads, Writer, WriterSettings,
@@ -27,7 +27,7 @@ use super::progress::Progress;
 use super::status::Statuses;
 use super::turnstile::{Turn, Turnstile};
 use crate::metrics::Metrics;
-use crate::storage::Storage;
+use crate::storage::{Storage, sink_keys};
 
 /// A bucket that is busy with us for longer than this shows.
 pub(super) const SHOWN_AFTER: Duration = Duration::from_secs(15);
@@ -158,20 +158,11 @@ impl<'a> Flow<'a> {
         patience: Option<Duration>,
         order: &watch::Receiver<Order>,
     ) -> Result<Self, FlowError> {
-        let key_pair = |given: Option<Credentials>| match given {
-            Some(Credentials::Keys(keys)) => Some(keys),
-            Some(Credentials::Token(_)) | None => None,
-        };
-        let own_keys = key_pair(shared.store.sink_credentials(task.sink.id)?);
         let staging_dir = shared.staging_dir(task.key);
         let publisher = |bucket: &str| {
             // A commit may still be under way to a bucket that the sink has been told to leave.
-            let former = match bucket == task.files.bucket {
-                true => None,
-                false => key_pair(shared.store.former_credentials(task.sink.id, bucket)?),
-            };
-            let keys = former.as_ref().or(own_keys.as_ref());
-            let place = shared.storage.locate(bucket, keys).map_err(FlowError::new)?;
+            let keys = sink_keys(&shared.store, task.sink.id, bucket, bucket != task.files.bucket)?;
+            let place = shared.storage.locate(bucket, keys.as_ref()).map_err(FlowError::new)?;
             shared.publisher(task.key, place, &staging_dir, patience, order)
         };
         let route = Route { stream: task.stream.name.clone(), pipeline: task.pipeline.clone() };

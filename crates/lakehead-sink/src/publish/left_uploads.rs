@@ -13,6 +13,7 @@ use object_store::aws::{AmazonS3, AwsAuthorizer};
 use object_store::client::{HttpClient, HttpConnector, HttpRequestBody, ReqwestConnector};
 use object_store::{ClientOptions, MultipartId};
 use quick_xml::Reader;
+use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::Event;
 
 use crate::{Error, ErrorKind};
@@ -96,6 +97,18 @@ fn encoded(text: &str) -> String {
     out
 }
 
+/// A piece of an element's text.
+fn piece(event: &Event<'_>) -> Result<String, quick_xml::Error> {
+    Ok(match event {
+        Event::Text(text) => text.decode()?.into_owned(),
+        Event::GeneralRef(reference) => match reference.resolve_char_ref()? {
+            Some(character) => character.to_string(),
+            None => resolve_predefined_entity(&reference.decode()?).unwrap_or_default().to_owned(),
+        },
+        _ => String::new(),
+    })
+}
+
 /// The ids for exactly `key` in a `ListMultipartUploadsResult`.
 fn ids(body: &[u8], key: &str) -> Result<Vec<MultipartId>, quick_xml::Error> {
     let mut reader = Reader::from_reader(body);
@@ -110,27 +123,11 @@ fn ids(body: &[u8], key: &str) -> Result<Vec<MultipartId>, quick_xml::Error> {
                 }
             }
             // A text comes in pieces where it has references.
-            Event::Text(text) if is_upload => {
-                let text = text.decode()?;
-                match element.as_slice() {
-                    b"Key" => of_key.push_str(&text),
-                    b"UploadId" => id.push_str(&text),
-                    _ => {}
-                }
-            }
-            Event::GeneralRef(reference) if is_upload => {
-                let text = match reference.resolve_char_ref()? {
-                    Some(character) => character.to_string(),
-                    None => quick_xml::escape::resolve_predefined_entity(&reference.decode()?)
-                        .unwrap_or_default()
-                        .to_owned(),
-                };
-                match element.as_slice() {
-                    b"Key" => of_key.push_str(&text),
-                    b"UploadId" => id.push_str(&text),
-                    _ => {}
-                }
-            }
+            event @ (Event::Text(_) | Event::GeneralRef(_)) if is_upload => match element.as_slice() {
+                b"Key" => of_key.push_str(&piece(&event)?),
+                b"UploadId" => id.push_str(&piece(&event)?),
+                _ => {}
+            },
             Event::End(end) => {
                 element.clear();
                 if end.local_name().as_ref() == b"Upload" {

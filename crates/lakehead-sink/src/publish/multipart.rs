@@ -121,9 +121,7 @@ impl Objects {
         let disk = self.disk.clone();
         blocking(move || remove(&*disk, &note)).await
     }
-}
 
-impl Objects {
     /// Aborts all uploads that earlier tries left, as far as they are known; best effort.
     pub(super) async fn abort_left(&self, file: &StagedFile, path: &Path) -> Result<(), Error> {
         self.abort_noted(file, path).await?;
