@@ -22,7 +22,7 @@ STEPS = {"lakehead-log", "lakehead-meta", "lakehead-decode", "lakehead-transform
 ONLY_IN = {
     "datafusion": "lakehead-transform",
     "parquet": "lakehead-sink",
-    "iceberg": "lakehead-sink",
+    "iceberg": "lakehead-table",
     "object_store": "lakehead-sink",
     "rusqlite": "lakehead-meta",
 }
