@@ -4,9 +4,9 @@
 //! **Invariant:** nothing here knows HTTP handlers, SQL, the log or the metadata store.
 
 mod catalog;
+mod manifests;
+mod snapshot;
 
-pub use catalog::{
-    Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange,
-};
+pub use catalog::{Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange};
 /// Types of the table format that stand in public signatures.
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
