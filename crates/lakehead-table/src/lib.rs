@@ -9,6 +9,8 @@ mod commit;
 mod data_file;
 mod manifests;
 mod partitions;
+#[cfg(test)]
+mod played;
 mod snapshot;
 mod target;
 mod watermark;
