@@ -4,6 +4,7 @@
 //! **Invariant:** nothing here knows HTTP handlers, SQL, the log or the metadata store.
 
 mod catalog;
+pub mod embedded;
 
 pub use catalog::{
     Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange,
