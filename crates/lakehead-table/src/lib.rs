@@ -7,6 +7,7 @@ mod catalog;
 mod columns;
 mod commit;
 mod data_file;
+pub mod embedded;
 mod manifests;
 mod partitions;
 #[cfg(test)]
