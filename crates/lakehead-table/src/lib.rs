@@ -6,6 +6,7 @@
 mod catalog;
 mod manifests;
 mod snapshot;
+mod upkeep;
 
 pub use catalog::{Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange};
 /// Types of the table format that stand in public signatures.
