@@ -7,7 +7,7 @@ use super::*;
 use crate::{ErrorKind, S3Bucket};
 
 fn seams() -> Seams {
-    Seams::new(Arc::new(SystemClock::new()), Arc::new(SystemRandom), Arc::new(SystemDisk))
+    Seams::new(Arc::new(SystemClock::default()), Arc::new(SystemRandom), Arc::new(SystemDisk))
 }
 
 fn local() -> (tempfile::TempDir, BucketFiles) {

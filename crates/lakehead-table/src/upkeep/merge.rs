@@ -14,10 +14,10 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
 
 use iceberg::spec::{
-    FormatVersion, ManifestContentType, ManifestEntry, ManifestFile, PartitionSpec, Struct, TableMetadata,
+    FormatVersion, Literal, ManifestContentType, ManifestEntry, ManifestFile, ManifestWriter, PartitionSpec,
+    Struct, TableMetadata,
 };
 
 use super::Work;
@@ -55,7 +55,7 @@ pub(crate) async fn merge(
         return Ok(0);
     };
     let files = TableFiles::of(table, work.bucket.clone())?;
-    let chosen = chosen(&files.list_of(table, snapshot).await?, merging);
+    let chosen = chosen(table, &files.list_of(table, snapshot).await?, merging);
     if chosen.is_empty() {
         return Ok(0);
     }
@@ -96,8 +96,7 @@ pub(crate) async fn merge(
 }
 
 /// The manifests of one partition spec that are merged now; empty if there is nothing to do.
-fn chosen(manifests: &[ManifestFile], merging: &Merging) -> Vec<ManifestFile> {
-    let length = |manifest: &ManifestFile| u64::try_from(manifest.manifest_length).unwrap_or(0);
+fn chosen(table: &TableMetadata, manifests: &[ManifestFile], merging: &Merging) -> Vec<ManifestFile> {
     let mut by_spec = BTreeMap::<i32, (Vec<&ManifestFile>, Vec<&ManifestFile>)>::new();
     for manifest in manifests {
         if manifest.content != ManifestContentType::Data || manifest.key_metadata.is_some() {
@@ -110,25 +109,94 @@ fn chosen(manifests: &[ManifestFile], merging: &Merging) -> Vec<ManifestFile> {
             medium.push(manifest);
         }
     }
-    for (mut small, medium) in by_spec.into_values() {
-        if small.len() < merging.manifests_max.max(2) {
+    for (spec, (mut small, medium)) in by_spec {
+        if small.len() < merging.manifests_max.max(2) || spec_of(table, spec).is_none() {
             continue;
         }
         if medium.len() >= (merging.manifests_max / 6).max(2) {
             small.extend(medium);
         }
-        let mut left = merging.target_bytes.saturating_mul(3);
-        let fits = |manifest: &&&ManifestFile| match left.checked_sub(length(manifest)) {
-            Some(rest) => {
-                left = rest;
-                true
-            }
-            None => false,
-        };
-        let chosen: Vec<_> = small.iter().take_while(fits_in(fits)).map(|m| (*m).clone()).collect();
+        let (mut chosen, mut left) = (Vec::new(), merging.target_bytes.saturating_mul(3));
+        for manifest in small {
+            let Some(rest) = left.checked_sub(length(manifest)) else { break };
+            left = rest;
+            chosen.push(manifest.clone());
+        }
         if chosen.len() > 1 {
             return chosen;
         }
     }
     Vec::new()
 }
+
+fn length(manifest: &ManifestFile) -> u64 {
+    u64::try_from(manifest.manifest_length).unwrap_or(0)
+}
+
+/// The spec, if the columns that it is made of are there yet: without them no manifest can be written by it.
+fn spec_of(table: &TableMetadata, id: i32) -> Option<&PartitionSpec> {
+    let spec = table.partition_spec_by_id(id)?;
+    spec.partition_type(table.current_schema()).is_ok().then_some(&**spec)
+}
+
+/// What is alive in `chosen`, in new manifests of about the target's size.
+async fn write(
+    table: &TableMetadata,
+    files: &TableFiles,
+    attempt: &mut Attempt<'_>,
+    id: i64,
+    chosen: &[ManifestFile],
+    merging: &Merging,
+) -> Result<Vec<ManifestFile>, CatalogError> {
+    let spec = chosen.first().and_then(|manifest| spec_of(table, manifest.partition_spec_id));
+    let spec = spec.ok_or_else(|| refused("the manifests have no partition spec".to_owned()))?;
+    let mut entries = Vec::new();
+    for manifest in chosen {
+        let (all, _) = files.manifest(manifest).await?.into_parts();
+        entries.extend(all.into_iter().filter(|entry| entry.is_alive()));
+    }
+    entries.sort_by(|a, b| by_partition(a, b));
+    let bytes: u64 = chosen.iter().map(length).sum();
+    let manifests = bytes.div_ceil(merging.target_bytes.max(1)).max(1);
+    let together = entries.len().div_ceil(usize::try_from(manifests).unwrap_or(1)).max(1);
+    let mut made = Vec::new();
+    for entries in entries.chunks(together) {
+        let schema = table.current_schema().clone();
+        let written = attempt
+            .manifest(table, id, schema, spec, |writer| {
+                entries.iter().try_for_each(|entry| add_existing(writer, entry))
+            })
+            .await?;
+        made.push(written);
+    }
+    Ok(made)
+}
+
+/// Adds an entry as one that an earlier snapshot has brought.
+pub(super) fn add_existing(writer: &mut ManifestWriter, entry: &ManifestEntry) -> iceberg::Result<()> {
+    let (Some(snapshot), Some(sequence)) = (entry.snapshot_id, entry.sequence_number) else {
+        let text = format!("the entry of {} has no snapshot or no sequence number", entry.file_path());
+        return Err(iceberg::Error::new(iceberg::ErrorKind::DataInvalid, text));
+    };
+    writer.add_existing_file(entry.data_file.clone(), snapshot, sequence, entry.file_sequence_number)
+}
+
+/// By partition, then by age.
+fn by_partition(a: &ManifestEntry, b: &ManifestEntry) -> Ordering {
+    let values = |entry: &ManifestEntry| entry.data_file.partition().clone();
+    compare(&values(a), &values(b))
+        .then_with(|| a.sequence_number.cmp(&b.sequence_number))
+        .then_with(|| a.file_path().cmp(b.file_path()))
+}
+
+/// Compares partitions of one spec field by field; nulls first.
+pub(super) fn compare(a: &Struct, b: &Struct) -> Ordering {
+    let fields = a.iter().zip(b.iter()).map(|(a, b)| {
+        let values = (a.and_then(Literal::as_primitive_literal), b.and_then(Literal::as_primitive_literal));
+        values.0.partial_cmp(&values.1).unwrap_or(Ordering::Equal)
+    });
+    fields.fold(Ordering::Equal, Ordering::then)
+}
+
+#[cfg(test)]
+mod tests;
