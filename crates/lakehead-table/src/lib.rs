@@ -21,4 +21,7 @@ pub use commit::{Commit, CommitError, Committer, NewFile};
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
 pub use partitions::Partitions;
 pub use target::{Extensions, MADE_BY, Target, Wanted};
+pub use upkeep::{
+    Claims, Freed, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings, UpkeepTable, all_tables,
+};
 pub use watermark::Writer;

@@ -32,7 +32,27 @@ pub(crate) struct Removed {
     statistics: Vec<String>,
 }
 
-/// Removes snapshots whose time is over; `None` if there are none, or too few to be worth it.
+/// What became of an expiry.
+#[derive(Debug)]
+pub(crate) enum Expiry {
+    /// Nothing is due, or too little to be worth it.
+    Nothing,
+    /// A branch has moved meanwhile. Nothing was done.
+    Moved,
+    /// It is done.
+    Removed(Removed),
+}
+
+impl Expiry {
+    pub(crate) fn removed(self) -> Option<Removed> {
+        match self {
+            Expiry::Removed(removed) => Some(removed),
+            Expiry::Nothing | Expiry::Moved => None,
+        }
+    }
+}
+
+/// Removes snapshots whose time is over.
 ///
 /// # Errors
 /// As of the catalog. Nothing has been deleted.
@@ -40,9 +60,11 @@ pub(crate) async fn expire(
     work: &Work<'_>,
     table: &TableMetadata,
     retention: &Retention,
-) -> Result<Option<Removed>, CatalogError> {
-    let Some(references) = references(table) else { return Ok(None) };
-    let Some(going) = expired(table, &references, retention, work.now.as_millis()) else { return Ok(None) };
+) -> Result<Expiry, CatalogError> {
+    let Some(references) = references(table) else { return Ok(Expiry::Nothing) };
+    let Some(going) = expired(table, &references, retention, work.now.as_millis()) else {
+        return Ok(Expiry::Nothing);
+    };
     let ids: HashSet<i64> = going.snapshots.iter().copied().collect();
     let mut requirements = vec![TableRequirement::UuidMatch { uuid: table.uuid() }];
     requirements.extend(references.iter().map(|(name, reference)| TableRequirement::RefSnapshotIdMatch {
@@ -54,13 +76,12 @@ pub(crate) async fn expire(
         now.uuid() == table.uuid() && ids.iter().all(|id| now.snapshot_by_id(*id).is_none())
     };
     match outcome::commit(work.catalog, change, gone).await {
-        Outcome::Applied(_) => Ok(Some(Removed {
+        Outcome::Applied(_) => Ok(Expiry::Removed(Removed {
             table_uuid: table.uuid(),
             snapshots: table.snapshots().filter(|s| ids.contains(&s.snapshot_id())).cloned().collect(),
             statistics: statistics_of(table, &ids),
         })),
-        // Somebody has moved a branch meanwhile. The next time will do.
-        Outcome::Refused(error) if error.kind == CatalogErrorKind::Conflict => Ok(None),
+        Outcome::Refused(error) if error.kind == CatalogErrorKind::Conflict => Ok(Expiry::Moved),
         Outcome::Refused(error) | Outcome::InDoubt(error) => Err(error),
     }
 }
@@ -105,7 +126,6 @@ pub(crate) async fn sweep(work: &Work<'_>, removed: &Removed) -> Result<Freed, C
     let sweep = Sweep { work, files: &files, table, location: loaded.metadata_location.as_deref() };
     let old: Vec<_> =
         removed.snapshots.iter().filter(|s| table.snapshot_by_id(s.snapshot_id()).is_none()).collect();
-    let lists: Vec<_> = old.iter().map(|snapshot| snapshot.manifest_list().to_owned()).collect();
     let manifests = sweep.manifests(&old).await?;
     // Those that lead to others go last: after a failure the next sweep finds its way again.
     let content = sweep.content(&manifests).await?;

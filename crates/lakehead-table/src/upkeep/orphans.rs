@@ -37,7 +37,7 @@ pub(crate) async fn remove_orphans(
     }
     let files = TableFiles::of(&before.metadata, work.bucket.clone())?;
     let folders = folders(&files);
-    let foreign = foreign(&folders, &claims.other_folders(work.table).await?)?;
+    let foreign = foreign(&folders, &others(work).await?)?;
     let (mut listed, there) = listing(work, &files, &folders).await?;
     listed.retain(|file| !foreign.iter().any(|folder| file.key.starts_with(folder)));
 
@@ -73,6 +73,23 @@ fn folders(files: &TableFiles) -> Vec<String> {
     folders.sort();
     folders.dedup_by(|next, first| next.starts_with(first.as_str()));
     folders
+}
+
+/// Keys of the folders of all other tables.
+async fn others(work: &Work<'_>) -> Result<Vec<String>, CatalogError> {
+    let mut folders = Vec::new();
+    for table in super::all_tables(work.catalog).await? {
+        if table == *work.table {
+            continue;
+        }
+        let Some(loaded) = work.catalog.load_table(&table).await? else { continue };
+        folders.extend(work.bucket.key(loaded.metadata.location().trim_end_matches('/')).map(str::to_owned));
+        // Elsewhere than in the bucket it can be nobody's neighbour.
+        if let Ok(files) = TableFiles::of(&loaded.metadata, work.bucket.clone()) {
+            folders.extend([files.data_key, files.metadata_key]);
+        }
+    }
+    Ok(folders)
 }
 
 /// Folders of other tables that lie within `own`.
