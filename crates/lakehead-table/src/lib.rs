@@ -24,4 +24,5 @@ pub use target::{Extensions, MADE_BY, Target, Wanted};
 pub use upkeep::{
     Claims, Freed, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings, UpkeepTable, all_tables,
 };
+pub use uuid::Uuid;
 pub use watermark::Writer;
