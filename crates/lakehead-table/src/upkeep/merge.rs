@@ -198,5 +198,3 @@ pub(super) fn compare(a: &Struct, b: &Struct) -> Ordering {
     fields.fold(Ordering::Equal, Ordering::then)
 }
 
-#[cfg(test)]
-mod tests;

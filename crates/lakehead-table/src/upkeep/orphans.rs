@@ -138,5 +138,3 @@ fn is_hidden(key: &str, folders: &[String]) -> bool {
     below.split('/').any(|part| part.starts_with('.') || (part.starts_with('_') && !part.contains('=')))
 }
 
-#[cfg(test)]
-mod tests;
