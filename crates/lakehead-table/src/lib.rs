@@ -14,6 +14,7 @@ mod partitions;
 mod played;
 mod snapshot;
 mod target;
+mod upkeep;
 mod watermark;
 
 pub use catalog::{Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange};
@@ -23,5 +24,8 @@ pub use commit::{Commit, CommitError, Committer, NewFile};
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
 pub use partitions::Partitions;
 pub use target::{Extensions, MADE_BY, Target, Wanted};
+pub use upkeep::{
+    Claims, Freed, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings, UpkeepTable, all_tables,
+};
 pub use uuid::Uuid;
 pub use watermark::Writer;
