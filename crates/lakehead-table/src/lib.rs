@@ -4,9 +4,11 @@
 //! **Invariant:** nothing here knows HTTP handlers, SQL, the log or the metadata store.
 
 mod catalog;
+mod rest;
+mod storage;
 
-pub use catalog::{
-    Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange,
-};
+pub use catalog::{Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange};
 /// Types of the table format that stand in public signatures.
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
+pub use rest::{ClientCredentials, REQUEST_SECONDS_DEFAULT, RestAuth, RestCatalog, RestSettings};
+pub use storage::{LocalFiles, TableStorage, storage_of};
