@@ -63,7 +63,8 @@ impl S3Bucket {
         let token = self.session_token.as_ref().map(Secret::reveal);
         for (what, text) in [("access key id", Some(self.access_key_id.as_str())), ("session token", token)] {
             if text.is_some_and(|text| http::HeaderValue::from_str(text).is_err()) {
-                let text = format!("the {what} of bucket {:?} holds what no HTTP header can hold", self.bucket);
+                let text =
+                    format!("the {what} of bucket {:?} holds what no HTTP header can hold", self.bucket);
                 return Err(Error::new(ErrorKind::Settings, text));
             }
         }
