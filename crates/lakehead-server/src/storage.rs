@@ -109,6 +109,7 @@ impl Storage {
             bucket: place.bucket.clone().unwrap_or_else(|| bucket.to_owned()),
             access_key_id,
             secret,
+            session_token: None,
             path_style: true,
             // The operator wrote the endpoint; a store on the same network often has no TLS.
             allow_http: true,

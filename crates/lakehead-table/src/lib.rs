@@ -12,7 +12,9 @@ mod manifests;
 mod partitions;
 #[cfg(test)]
 mod played;
+mod rest;
 mod snapshot;
+mod storage;
 mod target;
 mod upkeep;
 mod watermark;
@@ -23,6 +25,8 @@ pub use commit::{Commit, CommitError, Committer, NewFile};
 /// Types of the table format that stand in public signatures.
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
 pub use partitions::Partitions;
+pub use rest::{ClientCredentials, REQUEST_SECONDS_DEFAULT, RestAuth, RestCatalog, RestSettings};
+pub use storage::{LocalFiles, TableStorage, storage_of};
 pub use target::{Extensions, MADE_BY, Target, Wanted};
 pub use upkeep::{
     Claims, Freed, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings, UpkeepTable, all_tables,
