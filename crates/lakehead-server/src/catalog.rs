@@ -33,9 +33,10 @@ use std::sync::Arc;
 
 use lakehead_disk::Disk;
 use lakehead_meta::Store;
-use lakehead_model::{Clock, Random};
+use lakehead_model::{Clock, Random, Secret};
 use lakehead_sink::{BucketFiles, Seams};
 use lakehead_table::embedded::{EmbeddedCatalog, EmbeddedParts, MetadataCache};
+use lakehead_table::{Catalog, LoadedTable, LocalFiles, TableStorage, storage_of};
 use parking_lot::Mutex;
 
 use crate::storage::Storage;
@@ -140,5 +141,17 @@ impl Catalogs {
 
     fn storage(&self) -> &Storage {
         &self.parts.storage
+    }
+}
+
+impl crate::runtime::Catalogs for Catalogs {
+    fn of(&self, bucket: &str, _: Option<Secret>) -> Result<Arc<dyn Catalog>, String> {
+        let catalog = self.of_bucket(bucket).map_err(|e| e.to_string())?;
+        Ok(catalog)
+    }
+
+    fn storage(&self, bucket: &str, table: &LoadedTable) -> Result<TableStorage, String> {
+        let configured = self.parts.storage.locate(bucket, None)?;
+        storage_of(table, &configured, LocalFiles::Allowed, self.parts.clock.now()).map_err(|e| e.to_string())
     }
 }

@@ -111,12 +111,19 @@ impl Server {
         let (stopping, stop) = watch::channel(false);
         let statuses = Arc::new(Statuses::default());
         let uploads = Uploads::default();
+        let catalogs = Arc::new(Catalogs::new(CatalogParts {
+            store: Arc::clone(&store),
+            storage: Arc::clone(&storage),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            disk: Arc::clone(&disk),
+        }));
         let supervisor = Supervisor::new(
             Runtime {
                 store: Arc::clone(&store),
                 log: log.clone(),
                 storage: Arc::clone(&storage),
-                catalogs: Arc::new(crate::runtime::NoCatalogs),
+                catalogs: Arc::clone(&catalogs) as Arc<dyn crate::runtime::Catalogs>,
                 memory: Arc::new(MemoryBudget::new(config.sinks.buffer_bytes_max)),
                 uploads: uploads.clone(),
                 metrics: metrics.clone(),
@@ -145,13 +152,6 @@ impl Server {
             metrics.clone(),
             drain.clone(),
         );
-        let catalogs = Arc::new(Catalogs::new(CatalogParts {
-            store: Arc::clone(&store),
-            storage: Arc::clone(&storage),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            disk: Arc::clone(&disk),
-        }));
         let resuming = Arc::clone(&catalogs);
         tokio::spawn(async move { resuming.resume().await });
         let saving_uses = tokio::spawn(save_uses(Arc::clone(&store)));

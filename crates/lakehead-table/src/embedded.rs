@@ -48,7 +48,9 @@ pub use birth::DEFAULT_PROPERTIES;
 pub use metadata_files::{CACHE_BYTES_MAX, METADATA_BYTES_MAX, MetadataCache};
 pub use names::{LEVELS_MAX, NAME_BYTES_MAX, TABLES_FOLDER};
 pub use namespaces::PropertyChanges;
-use records::{CatalogRecords, Expected, RecordKind, RecordWrite, RecordsError, RecordsErrorKind, StoredRecord};
+use records::{
+    CatalogRecords, Expected, RecordKind, RecordWrite, RecordsError, RecordsErrorKind, StoredRecord,
+};
 pub use refusal::{Refusal, RefusalKind};
 pub use tables::{NewTableRequest, Registration};
 
@@ -224,7 +226,8 @@ impl EmbeddedCatalog {
     }
 
     fn json<T: Serialize>(&self, value: &T) -> Result<Vec<u8>, Refusal> {
-        serde_json::to_vec(value).map_err(|e| Refusal::new(RefusalKind::Unavailable, format!("a record: {e}")))
+        serde_json::to_vec(value)
+            .map_err(|e| Refusal::new(RefusalKind::Unavailable, format!("a record: {e}")))
     }
 
     fn parsed<T: DeserializeOwned>(&self, value: &[u8], key: &str) -> Result<T, Refusal> {

@@ -62,7 +62,11 @@ impl EmbeddedCatalog {
     ///
     /// # Errors
     /// As `create`.
-    pub async fn stage(&self, table: &TableIdent, request: NewTableRequest) -> Result<Arc<TableMetadata>, Refusal> {
+    pub async fn stage(
+        &self,
+        table: &TableIdent,
+        request: NewTableRequest,
+    ) -> Result<Arc<TableMetadata>, Refusal> {
         check_table("table", table)?;
         self.check_free(table).await?;
         let metadata = self.first_metadata(table, request)?;
@@ -102,7 +106,9 @@ impl EmbeddedCatalog {
             let meets = self.files().key(&other.location).is_some_and(|theirs| overlap(theirs, folder));
             if meets && Some(&record.key) != own.as_ref() {
                 let key = record.key.strip_prefix(&self.prefix).unwrap_or(&record.key);
-                let text = format!("{field}: {location:?} is used by table {key}; each table needs a folder of its own");
+                let text = format!(
+                    "{field}: {location:?} is used by table {key}; each table needs a folder of its own"
+                );
                 return Err(Refusal::bad(text));
             }
         }
@@ -222,7 +228,11 @@ impl EmbeddedCatalog {
     ///
     /// # Errors
     /// `NoSuchNamespace`, and those of the store.
-    pub async fn list_tables(&self, namespace: &NamespaceIdent, page: &Page) -> Result<Listed<TableIdent>, Refusal> {
+    pub async fn list_tables(
+        &self,
+        namespace: &NamespaceIdent,
+        page: &Page,
+    ) -> Result<Listed<TableIdent>, Refusal> {
         self.namespace(namespace).await?;
         let prefix = namespace_key(namespace);
         let mut found = Vec::new();
@@ -342,7 +352,11 @@ impl EmbeddedCatalog {
 
 /// What a table is answered with again.
 pub(super) fn answer(table: &TableIdent, record: &TableRecord) -> Answer {
-    Answer::Table { table: table.clone(), uuid: record.uuid, metadata_location: record.metadata_location.clone() }
+    Answer::Table {
+        table: table.clone(),
+        uuid: record.uuid,
+        metadata_location: record.metadata_location.clone(),
+    }
 }
 
 /// The number in the name of a metadata file that somebody else made; 0 if there is none.
