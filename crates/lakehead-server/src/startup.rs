@@ -154,7 +154,8 @@ impl Server {
             data_dir,
             async_runtime: tokio::runtime::Handle::current(),
         };
-        let control = wiring::control(audited, statuses, Arc::clone(&clock), &identity);
+        let roll_min = config.tables.roll_interval_seconds_min;
+        let control = wiring::control(audited, statuses, Arc::clone(&clock), &identity, roll_min);
         let api = wiring::api(Arc::clone(&control), access, &base_url);
         let front = Arc::new(Front::new(ingest, api, log.clone(), metrics, drain));
         let mut serving = JoinSet::new();
