@@ -25,6 +25,7 @@ mod purge;
 pub mod records;
 mod refusal;
 mod seam;
+mod superseded;
 mod tables;
 pub mod wire;
 
@@ -48,12 +49,15 @@ pub use birth::DEFAULT_PROPERTIES;
 pub use metadata_files::{CACHE_BYTES_MAX, METADATA_BYTES_MAX, MetadataCache};
 pub use names::{LEVELS_MAX, NAME_BYTES_MAX, TABLES_FOLDER};
 pub use namespaces::PropertyChanges;
-use records::{CatalogRecords, Expected, RecordKind, RecordWrite, RecordsError, RecordsErrorKind, StoredRecord};
+use records::{
+    CatalogRecords, Expected, RecordKind, RecordWrite, RecordsError, RecordsErrorKind, StoredRecord,
+};
 pub use refusal::{Refusal, RefusalKind};
 pub use tables::{NewTableRequest, Registration};
 
 use answers::KeptAnswers;
 use metadata_files::MetadataFiles;
+use superseded::Superseded;
 
 /// Locks that the tables of a catalog share.
 const TABLE_LOCKS: usize = 256;
@@ -85,6 +89,7 @@ pub struct EmbeddedCatalog {
     records: Arc<dyn CatalogRecords>,
     clock: Arc<dyn Clock>,
     answers: KeptAnswers,
+    superseded: Superseded,
     /// Held over whatever makes, moves or removes a name. Taken before any lock of a table.
     names: Mutex<()>,
     tables: Vec<Mutex<()>>,
@@ -140,6 +145,7 @@ impl EmbeddedCatalog {
             records,
             clock,
             answers: KeptAnswers::default(),
+            superseded: Superseded::default(),
             names: Mutex::new(()),
             tables: (0..TABLE_LOCKS).map(|_| Mutex::new(())).collect(),
         }
@@ -224,7 +230,8 @@ impl EmbeddedCatalog {
     }
 
     fn json<T: Serialize>(&self, value: &T) -> Result<Vec<u8>, Refusal> {
-        serde_json::to_vec(value).map_err(|e| Refusal::new(RefusalKind::Unavailable, format!("a record: {e}")))
+        serde_json::to_vec(value)
+            .map_err(|e| Refusal::new(RefusalKind::Unavailable, format!("a record: {e}")))
     }
 
     fn parsed<T: DeserializeOwned>(&self, value: &[u8], key: &str) -> Result<T, Refusal> {

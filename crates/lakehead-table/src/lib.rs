@@ -6,8 +6,6 @@
 mod catalog;
 pub mod embedded;
 
-pub use catalog::{
-    Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange,
-};
+pub use catalog::{Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange};
 /// Types of the table format that stand in public signatures.
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};

@@ -68,7 +68,13 @@ impl CatalogFront {
         }
         let query: Vec<(String, String)> = match Query::try_from_uri(&parts.uri) {
             Ok(Query(pairs)) => pairs,
-            Err(_) => return Err(answer::error(StatusCode::BAD_REQUEST, "BadRequestException", "query: cannot be read")),
+            Err(_) => {
+                return Err(answer::error(
+                    StatusCode::BAD_REQUEST,
+                    "BadRequestException",
+                    "query: cannot be read",
+                ));
+            }
         };
         let bucket = match route.call {
             Call::Config => self.warehouse(&route, &query),

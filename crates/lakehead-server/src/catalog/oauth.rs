@@ -60,7 +60,8 @@ fn form(body: &[u8]) -> Option<Vec<(String, String)>> {
 
 fn password(headers: &HeaderMap) -> Option<String> {
     let (scheme, value) = std::str::from_utf8(only(headers, "authorization")?).ok()?.split_once(' ')?;
-    let decoded = scheme.eq_ignore_ascii_case("basic").then(|| BASE64_STANDARD.decode(value.trim()).ok())??;
+    let decoded =
+        scheme.eq_ignore_ascii_case("basic").then(|| BASE64_STANDARD.decode(value.trim()).ok())??;
     String::from_utf8(decoded).ok()?.split_once(':').map(|(_, password)| password.to_owned())
 }
 
