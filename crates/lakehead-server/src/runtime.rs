@@ -28,6 +28,7 @@ mod report;
 mod sim;
 mod status;
 mod supervisor;
+mod table;
 pub(crate) mod turnstile;
 
 pub(crate) use commit::letters_under_way;

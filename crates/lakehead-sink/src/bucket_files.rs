@@ -62,7 +62,10 @@ impl BucketFiles {
         match bucket {
             Bucket::Local { root } => {
                 let (root, uri) = local::root(root)?;
-                Ok(BucketFiles { root: uri.into(), target: Target::Local(Arc::new(LocalFiles::new(root, seams))) })
+                Ok(BucketFiles {
+                    root: uri.into(),
+                    target: Target::Local(Arc::new(LocalFiles::new(root, seams))),
+                })
             }
             Bucket::S3(bucket) => {
                 let root = format!("s3://{}", bucket.bucket);

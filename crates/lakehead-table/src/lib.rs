@@ -4,8 +4,35 @@
 //! **Invariant:** nothing here knows HTTP handlers, SQL, the log or the metadata store.
 
 mod catalog;
+mod columns;
+mod commit;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
+mod data_file;
 pub mod embedded;
+mod manifests;
+mod partitions;
+#[cfg(test)]
+mod played;
+mod rest;
+mod snapshot;
+mod storage;
+mod target;
+mod upkeep;
+mod watermark;
 
 pub use catalog::{Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange};
+pub use columns::{INGEST_DAY, INGEST_TIME, check, day_of_ingest, fit, schema_of, table_columns};
+pub use commit::{Commit, CommitError, Committer, NewFile};
 /// Types of the table format that stand in public signatures.
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
+pub use partitions::Partitions;
+pub use rest::{ClientCredentials, REQUEST_SECONDS_DEFAULT, RestAuth, RestCatalog, RestSettings};
+pub use storage::{LocalFiles, TableStorage, storage_of};
+pub use target::{Extensions, MADE_BY, Target, Wanted};
+pub use upkeep::{
+    Claims, Freed, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings,
+    UpkeepTable, all_tables,
+};
+pub use uuid::Uuid;
+pub use watermark::Writer;

@@ -16,7 +16,7 @@ use lakehead_model::random::SeededRandom;
 use lakehead_model::{Clock, Permissions};
 use serde_json::{Value, json};
 
-use super::{CatalogFront, CatalogParts, Catalogs};
+use super::{CatalogFront, CatalogParts, EmbeddedCatalogs};
 use crate::access::{Access, Peer};
 use crate::config;
 use crate::control::tests::{World, world};
@@ -51,7 +51,7 @@ fn server_with(buckets: BTreeMap<String, config::Bucket>, bucket: &str) -> Serve
 
 fn front(world: &World, buckets: BTreeMap<String, config::Bucket>) -> CatalogFront {
     let clock: Arc<dyn Clock> = world.clock.clone();
-    let catalogs = Catalogs::new(CatalogParts {
+    let catalogs = EmbeddedCatalogs::new(CatalogParts {
         store: Arc::clone(&world.store),
         storage: Arc::new(Storage::new(world.dir.path().join("buckets"), buckets)),
         clock: Arc::clone(&clock),

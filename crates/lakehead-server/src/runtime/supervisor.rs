@@ -21,6 +21,7 @@ use super::plan::Plan;
 use super::progress::Progress;
 use super::status::Statuses;
 use super::turnstile::Turnstile;
+use crate::catalogs::Catalogs;
 use crate::metrics::Metrics;
 use crate::startup::EXIT_DISK_FAILED;
 use crate::storage::Storage;
@@ -40,6 +41,7 @@ pub struct Runtime {
     pub store: Arc<Store>,
     pub log: LocalLog,
     pub storage: Arc<Storage>,
+    pub catalogs: Arc<Catalogs>,
     pub memory: Arc<MemoryBudget>,
     pub uploads: Uploads,
     pub metrics: Metrics,
@@ -280,6 +282,7 @@ impl Shared {
             store: runtime.store,
             log: runtime.log,
             storage: runtime.storage,
+            catalogs: runtime.catalogs,
             memory: runtime.memory,
             sink_seams: lakehead_sink::Seams::new(
                 Arc::clone(&runtime.clock),

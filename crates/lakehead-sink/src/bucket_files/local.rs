@@ -24,7 +24,8 @@ pub(super) struct LocalFiles {
 
 /// The folder as an absolute path, and its URI.
 pub(super) fn root(folder: &Path) -> Result<(PathBuf, String), Error> {
-    let refused = |what: &str| Error::new(ErrorKind::Settings, format!("the folder {} {what}", folder.display()));
+    let refused =
+        |what: &str| Error::new(ErrorKind::Settings, format!("the folder {} {what}", folder.display()));
     let absolute = std::path::absolute(folder).map_err(|_| refused("cannot be made absolute"))?;
     let text = absolute.to_str().ok_or_else(|| refused("has a name that is not UTF-8"))?;
     let uri = format!("file://{}", text.trim_end_matches('/'));
@@ -142,7 +143,8 @@ impl LocalFiles {
     }
 
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<ListedFile>, Error> {
-        let (folder, prefix) = (self.path(prefix.trim_end_matches('/'))?, prefix.trim_end_matches('/').to_owned());
+        let (folder, prefix) =
+            (self.path(prefix.trim_end_matches('/'))?, prefix.trim_end_matches('/').to_owned());
         blocking(move || {
             let mut found = Vec::new();
             walk(&folder, &prefix, &mut found)?;

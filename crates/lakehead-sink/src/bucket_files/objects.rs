@@ -67,12 +67,14 @@ impl ObjectFiles {
     pub(super) async fn list(&self, prefix: &str) -> Result<Vec<ListedFile>, Error> {
         let path = path(prefix.trim_end_matches('/'))?;
         let listed = self.again("list", prefix, LISTING_SECONDS, || {
-            self.store.list(Some(&path)).map_ok(|meta| ListedFile {
-                key: meta.location.to_string(),
-                size_bytes: meta.size,
-                modified: Timestamp(meta.last_modified.timestamp_micros()),
-            })
-            .try_collect()
+            self.store
+                .list(Some(&path))
+                .map_ok(|meta| ListedFile {
+                    key: meta.location.to_string(),
+                    size_bytes: meta.size,
+                    modified: Timestamp(meta.last_modified.timestamp_micros()),
+                })
+                .try_collect()
         });
         Ok(found(listed.await)?.unwrap_or_default())
     }
@@ -126,5 +128,6 @@ fn seconds(bytes: u64) -> u64 {
 }
 
 fn path(key: &str) -> Result<Path, Error> {
-    Path::parse(key).map_err(|e| Error::caused(ErrorKind::Settings, format!("{key:?} is not the key of an object"), e))
+    Path::parse(key)
+        .map_err(|e| Error::caused(ErrorKind::Settings, format!("{key:?} is not the key of an object"), e))
 }
