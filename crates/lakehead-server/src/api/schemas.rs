@@ -331,6 +331,10 @@ fn catalogs() -> Value {
         "Catalogs": answer(json!({ "warehouses": list(r#ref("Catalog")) }), none()),
         "CatalogName": answer(json!({ "id": id(), "name": text() }), none()),
         "CatalogCredential": request(json!({ "token": text() }), none()),
+        "TableMaintenanceConfigs": answer(json!({ "maintenance_config": r#ref("Maintenance") }), none()),
+        "Tables": answer(json!({
+            "identifiers": list(answer(json!({ "namespace": list(text()), "name": text() }), none())),
+        }), none()),
         "Namespaces": answer(json!({ "namespaces": list(list(text())) }), none()),
     })
 }
