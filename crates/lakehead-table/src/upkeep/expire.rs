@@ -76,7 +76,7 @@ pub(crate) async fn expire(
         now.uuid() == table.uuid() && ids.iter().all(|id| now.snapshot_by_id(*id).is_none())
     };
     match outcome::commit(work.catalog, change, gone).await {
-        Outcome::Applied(_) => Ok(Expiry::Removed(Removed {
+        Outcome::Applied => Ok(Expiry::Removed(Removed {
             table_uuid: table.uuid(),
             snapshots: table.snapshots().filter(|s| ids.contains(&s.snapshot_id())).cloned().collect(),
             statistics: statistics_of(table, &ids),
