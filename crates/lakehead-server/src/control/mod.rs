@@ -27,6 +27,7 @@ mod sink_columns;
 pub mod sink_rules;
 mod sinks;
 mod streams;
+mod tables;
 mod tokens;
 
 #[cfg(test)]
@@ -78,6 +79,8 @@ pub struct Parts {
     pub previewer: Arc<dyn Previewer>,
     /// Recounts what pipelines have made.
     pub auditor: Arc<dyn Auditor>,
+    /// Shortest roll interval of a table that the operator allows.
+    pub table_roll_interval_seconds_min: u64,
 }
 
 /// The control plane. Its methods block on the disk: call them where blocking is allowed.

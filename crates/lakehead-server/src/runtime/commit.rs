@@ -123,7 +123,7 @@ impl Flow<'_> {
         let (shared, task) = (self.shared, self.task);
         let table = match &mut self.table {
             Some(table) if !prepared.files.is_empty() => {
-                Some(table.intent(task, &self.state, &prepared.partitions)?)
+                Some(table.intent(task, &*shared.sink_seams.random, &self.state, &prepared.partitions)?)
             }
             _ => None,
         };
