@@ -61,6 +61,11 @@ pub(crate) async fn expire(
     table: &TableMetadata,
     retention: &Retention,
 ) -> Result<Expiry, CatalogError> {
+    // Seen at a glance: nothing can be due.
+    let few = table.snapshots().len() <= retention.snapshots_max.max(retention.snapshots_min);
+    if table.snapshots().len() < 2 || (few && retention.age_milliseconds_max.is_none()) {
+        return Ok(Expiry::Nothing);
+    }
     let Some(references) = references(table) else { return Ok(Expiry::Nothing) };
     let Some(going) = expired(table, &references, retention, work.now.as_millis()) else {
         return Ok(Expiry::Nothing);
