@@ -158,7 +158,7 @@ fn drift_names_what_has_become_of_a_column_that_was_written() {
     let name = || optional(2, "name", PrimitiveType::String);
     let fine = [
         with(vec![id(), name(), time(3)]),
-        with(vec![optional(1, "renamed", PrimitiveType::Long), name(), time(3)]),
+        with(vec![optional(1, "id", PrimitiveType::Long), name(), time(3)]),
         with(vec![time(3), id(), name(), optional(4, "more", PrimitiveType::Date)]),
     ];
     for schema in fine {
@@ -167,6 +167,7 @@ fn drift_names_what_has_become_of_a_column_that_was_written() {
     let wrong = [
         (with(vec![id(), time(3)]), "\"name\" was dropped"),
         (with(vec![id(), optional(9, "name", PrimitiveType::String), time(3)]), "\"name\" was dropped"),
+        (with(vec![optional(1, "renamed", PrimitiveType::Int), name(), time(3)]), "named \"renamed\""),
         (with(vec![optional(1, "id", PrimitiveType::String), name(), time(3)]), "\"id\" is string"),
         (
             with(vec![NestedField::required(1, "id", Type::Primitive(PrimitiveType::Int)), name(), time(3)]),
