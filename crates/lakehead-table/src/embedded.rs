@@ -46,7 +46,7 @@ use uuid::Uuid;
 
 pub use answers::{ANSWERS_MAX, Answer, Attempt, LIFETIME_SECONDS};
 pub use birth::DEFAULT_PROPERTIES;
-pub use metadata_files::{CACHE_BYTES_MAX, METADATA_BYTES_MAX, MetadataCache};
+pub use metadata_files::{CACHE_BYTES_MAX, METADATA_BYTES_MAX, MetadataCache, metadata_json};
 pub use names::{LEVELS_MAX, NAME_BYTES_MAX, TABLES_FOLDER};
 pub use namespaces::PropertyChanges;
 use records::{
