@@ -12,10 +12,10 @@
 
 use std::time::Duration;
 
-use lakehead_meta::{FlowKey, FlowState, Made, MadeFile, MadeLetters};
+use lakehead_meta::{FlowKey, FlowRecord, FlowState, Made, MadeFile, MadeLetters, TableMark};
 use lakehead_model::{Position, SinkId};
 use lakehead_sink::{Bucket, Publisher, StagedFile};
-use lakehead_table::CommitError;
+use lakehead_table::{CommitError, Uuid};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -87,6 +87,14 @@ pub(super) fn letters_of(text: &[u8]) -> Result<Option<StagedLetters>, FlowError
 /// As [`letters_of`], for whoever looks from outside.
 pub(crate) fn letters_under_way(text: &[u8]) -> Result<Option<MadeLetters>, String> {
     letters_of(text).map(|letters| letters.as_ref().map(StagedLetters::made)).map_err(|e| e.reason)
+}
+
+/// The table that a flow has written, or is about to write, with its sink.
+pub(super) fn table_of(record: &FlowRecord) -> Result<Option<(SinkId, Uuid)>, FlowError> {
+    let intent = record.intent.as_deref().map(parse).transpose()?;
+    let begun = intent.and_then(|intent| intent.table).map(|table| (table.sink, table.table()));
+    let uuid = |mark: TableMark| Uuid::from_u64_pair(mark.uuid.0, mark.uuid.1);
+    Ok(begun.or_else(|| record.state.table.map(|mark| (mark.sink, uuid(mark)))))
 }
 
 /// Where a flow will stand when the intent `text` is completed.

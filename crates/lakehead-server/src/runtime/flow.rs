@@ -180,7 +180,7 @@ impl<'a> Flow<'a> {
             };
             shared.publisher(task.key, (place, is_table), &staging_dir, patience, order)
         };
-        let named = task.table.as_ref().map(|table| shared.named(task, table)).transpose()?;
+        let named = task.table.as_ref().map(|table| shared.named(task.sink.id, table)).transpose()?;
         let route = Route { stream: task.stream.name.clone(), pipeline: task.pipeline.clone() };
         let mut letters =
             DeadLetters::new(&shared.data_dir, task.key, task.version, route, Arc::clone(&shared.disk));
