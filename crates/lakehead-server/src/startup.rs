@@ -172,6 +172,8 @@ impl Server {
             store: Arc::clone(&store),
             log: log.clone(),
             storage,
+            catalogs: Arc::clone(&catalogs),
+            clock: Arc::clone(&clock),
             disk: Arc::clone(&disk),
             random: Arc::clone(&random),
             uploads: uploads.clone(),

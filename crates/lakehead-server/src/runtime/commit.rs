@@ -12,7 +12,7 @@
 
 use std::time::Duration;
 
-use lakehead_meta::{FlowKey, FlowRecord, FlowState, Made, MadeFile, MadeLetters, TableMark};
+use lakehead_meta::{FlowKey, FlowRecord, FlowState, Made, MadeFile, MadeLetters, MadeTable, TableMark};
 use lakehead_model::{Position, SinkId};
 use lakehead_sink::{Bucket, Publisher, StagedFile};
 use lakehead_table::{CommitError, Uuid};
@@ -42,7 +42,7 @@ struct Intent {
 
 impl Intent {
     /// What the journal keeps of it.
-    fn made(&self, sink: SinkId, bucket: &str) -> Made {
+    fn made(&self, task: &Task) -> Made {
         let file = |f: &StagedFile| MadeFile {
             key: f.key.clone(),
             size_bytes: f.size_bytes,
@@ -50,8 +50,13 @@ impl Intent {
             crc32c: f.crc32c,
         };
         Made {
-            sink: Some(sink),
-            bucket: Some(self.bucket.clone().unwrap_or_else(|| bucket.to_owned())),
+            sink: Some(task.sink.id),
+            bucket: Some(self.bucket.clone().unwrap_or_else(|| task.files.bucket.clone())),
+            table: self.table.as_ref().zip(task.table.as_ref()).map(|(intent, table)| MadeTable {
+                namespace: table.namespace.clone(),
+                name: table.table_name.clone(),
+                uuid: intent.table().as_u64_pair(),
+            }),
             files: self.files.iter().map(file).collect(),
             letters: self.letters.as_ref().map(StagedLetters::made),
         }
@@ -289,7 +294,7 @@ impl Shared {
         if let Some(staged) = &intent.letters {
             ends.letters.publish(staged)?;
         }
-        let made = intent.made(task.sink.id, &task.files.bucket);
+        let made = intent.made(task);
         self.store.record_commit_of(task.key, from.committed, &intent.next, &made)?;
         outcome("ok");
         let sum = |of: fn(&StagedFile) -> u64| intent.files.iter().map(of).sum::<u64>();

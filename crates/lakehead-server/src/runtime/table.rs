@@ -15,7 +15,7 @@ use arrow::datatypes::{Schema, SchemaRef};
 use lakehead_meta::{FlowState, TableMark};
 use lakehead_model::resource::{FilesConfig, Sink, SinkConfig, TableConfig};
 use lakehead_model::{Position, Random, SinkId, StreamId, Timestamp};
-use lakehead_sink::{Bucket, BucketFiles, StagedFile};
+use lakehead_sink::{Bucket, BucketFiles, OpenFiles, StagedFile};
 use lakehead_table::{
     Catalog, Commit, CommitError, Committer, Extensions, Layout, LoadedTable, NamespaceIdent, NewFile,
     Partitions, TableIdent, TableStorage, Target, Uuid, Wanted, Writer, table_columns,
@@ -236,6 +236,14 @@ impl Shared {
 }
 
 impl TableEnd {
+    /// How many partitions may be written at a time.
+    pub(super) fn open_files(&self) -> OpenFiles {
+        match self.partitions.time_pattern() {
+            Some(_) => OpenFiles::BY_TIME,
+            None => OpenFiles::BY_VALUE,
+        }
+    }
+
     pub(super) fn placed(&self) -> &Placed {
         &self.placed
     }
