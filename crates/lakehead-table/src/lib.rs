@@ -9,12 +9,16 @@ mod commit;
 #[cfg(any(test, feature = "conformance"))]
 pub mod conformance;
 mod data_file;
+pub mod embedded;
 mod manifests;
 mod partitions;
+#[cfg(test)]
+mod played;
 mod rest;
 mod snapshot;
 mod storage;
 mod target;
+mod upkeep;
 mod watermark;
 
 pub use catalog::{Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange};
@@ -26,4 +30,9 @@ pub use partitions::Partitions;
 pub use rest::{ClientCredentials, REQUEST_SECONDS_DEFAULT, RestAuth, RestCatalog, RestSettings};
 pub use storage::{LocalFiles, TableStorage, storage_of};
 pub use target::{Extensions, MADE_BY, Target, Wanted};
+pub use upkeep::{
+    Claims, Freed, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings,
+    UpkeepTable, all_tables,
+};
+pub use uuid::Uuid;
 pub use watermark::Writer;
