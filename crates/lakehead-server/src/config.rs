@@ -177,12 +177,12 @@ pub struct Bucket {
     /// A file that holds the secret access key, instead of the key itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_access_key_file: Option<PathBuf>,
-    /// The catalog of its tables; the one that is built in if absent.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub catalog: Option<Catalog>,
     /// Who is given these keys by the bucket's catalog when he asks for them, to read and write tables' files with.
     #[serde(skip_serializing_if = "HandOutKeys::is_default")]
     pub hand_out_keys: HandOutKeys,
+    /// The catalog of its tables; the one that is built in if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<Catalog>,
 }
 
 /// Whom the catalog of a bucket gives the bucket's own keys. With them everything in the bucket can be changed.

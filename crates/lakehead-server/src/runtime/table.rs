@@ -7,18 +7,17 @@
 //! ```
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use lakehead_meta::{FlowState, TableMark};
 use lakehead_model::resource::{FilesConfig, TableConfig};
-use lakehead_model::{Position, Secret, StreamId, Timestamp};
+use lakehead_model::{Position, Random, StreamId, Timestamp};
 use lakehead_sink::{Bucket, BucketFiles, StagedFile};
 use lakehead_table::{
-    Catalog, Commit, CommitError, Committer, Extensions, LoadedTable, NamespaceIdent, NewFile, Partitions,
-    TableIdent, TableStorage, Target, Uuid, Wanted, Writer, table_columns,
+    Catalog, Commit, CommitError, Committer, Extensions, Layout, LoadedTable, NamespaceIdent, NewFile,
+    Partitions, TableIdent, TableStorage, Target, Uuid, Wanted, Writer, table_columns,
 };
 use lakehead_transform::{Output, Program};
 use serde::{Deserialize, Serialize};
@@ -26,38 +25,12 @@ use serde_json::Value;
 
 use super::flow::{FlowError, Shared, Task};
 
-/// Finds the catalog of a bucket, and where the files of its tables are.
-pub trait Catalogs: Send + Sync + fmt::Debug {
-    /// The catalog of `bucket`. `token`: the one given with the sink.
-    ///
-    /// # Errors
-    /// A text for the pipeline's failure reason.
-    fn of(&self, bucket: &str, token: Option<Secret>) -> Result<Arc<dyn Catalog>, String>;
-
-    /// Where the files of a table of that catalog are.
-    ///
-    /// # Errors
-    /// A text for the pipeline's failure reason.
-    fn storage(&self, bucket: &str, table: &LoadedTable) -> Result<TableStorage, String>;
-}
-
-/// A server without tables.
-#[derive(Debug)]
-pub struct NoCatalogs;
-
-impl Catalogs for NoCatalogs {
-    fn of(&self, bucket: &str, _: Option<Secret>) -> Result<Arc<dyn Catalog>, String> {
-        Err(format!("bucket {bucket:?} has no catalog"))
-    }
-
-    fn storage(&self, bucket: &str, _: &LoadedTable) -> Result<TableStorage, String> {
-        Err(format!("bucket {bucket:?} has no catalog"))
-    }
-}
-
 /// What of a commit concerns the table; part of the stored intent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TableIntent {
+    /// Of the commit.
+    id: (u64, u64),
+    /// Of the table.
     uuid: (u64, u64),
     /// Up to where the last commit went.
     believed: Option<Position>,
@@ -114,7 +87,7 @@ impl Shared {
             Some(lakehead_model::resource::Credentials::Token(token)) => Some(token),
             _ => None,
         };
-        let catalog = self.catalogs.of(&table.bucket, token).map_err(FlowError::new)?;
+        let catalog = self.catalogs.of(&table.bucket, token.as_ref()).map_err(FlowError::new)?;
         let namespace = NamespaceIdent::from_strs(table.namespace.split('.'));
         let namespace =
             namespace.map_err(|e| FlowError::new(format!("namespace {:?}: {e}", table.namespace)))?;
@@ -156,8 +129,12 @@ impl Shared {
     ) -> Result<(TableEnd, FilesConfig), FlowError> {
         let program = &task.statement.program;
         let columns = table_columns(program.output_schema()).map_err(|e| FlowError::new(e.to_string()))?;
-        let (sink, properties, extensions) =
-            (task.sink.id.to_string(), HashMap::new(), Extensions::default());
+        let (sink, properties) = (task.sink.id.to_string(), HashMap::new());
+        let chosen = task.table.as_ref().map(|table| table.extensions.clone()).unwrap_or_default();
+        let layout = Layout::parse(chosen.partition_by.as_deref(), &chosen.sort_by);
+        let layout = layout.map_err(|(list, why)| FlowError::new(format!("config.{list} {why}")))?;
+        let extensions =
+            Extensions { existing: chosen.existing_table, add_columns: chosen.add_columns, layout };
         let wanted = Wanted {
             table: &named.ident,
             columns: &columns,
@@ -217,6 +194,7 @@ impl Shared {
         });
         let summary = HashMap::from([("lakehead.pipeline".to_owned(), task.pipeline.clone())]);
         let commit = Commit {
+            id: Uuid::from_u64_pair(intent.id.0, intent.id.1),
             writer: Writer {
                 pipeline: task.key.pipeline,
                 version: intent.version,
@@ -272,6 +250,7 @@ impl TableEnd {
     pub(super) fn intent(
         &mut self,
         task: &Task,
+        random: &dyn Random,
         state: &FlowState,
         folders: &[String],
     ) -> Result<TableIntent, FlowError> {
@@ -279,6 +258,7 @@ impl TableEnd {
         let partitions = partitions.map_err(CommitError::Later)?;
         self.partitions.reset();
         Ok(TableIntent {
+            id: (random.u64(), random.u64()),
             uuid: self.uuid.as_u64_pair(),
             believed: state.table.map(|mark| mark.position),
             version: task.version,
