@@ -163,11 +163,6 @@ impl Server {
 async fn without_a_word_from_anybody_snapshots_stay_few_and_manifests_are_merged() {
     let server = server(settings());
     server.commit(0..12).await;
-    for n in [2_u64, 12] {
-        let metadata = server.catalog.load_table(&server.table).await.unwrap().unwrap().metadata;
-        let json = serde_json::to_value(&*metadata).unwrap();
-        eprintln!("FIGURE {n} {} {}", json["snapshots"].to_string().len() / 12, json["snapshot-log"].to_string().len() / 12);
-    }
     server.keeper.round().await;
     // The twelve, and the one that merged their manifests: all but four are gone.
     assert_eq!(server.figures().await, (4, "36".to_owned(), "12".to_owned()));
