@@ -209,7 +209,7 @@ impl Keeper {
             Some(publisher) => Arc::clone(publisher),
             None => {
                 let uploads = self.parts.uploads.clone();
-                let made = Arc::new(Publisher::new(place, dir.clone(), &self.seams, uploads).await?);
+                let made = Arc::new(Publisher::unprobed(place, dir.clone(), &self.seams, uploads).await?);
                 publishers.insert(files.root().to_owned(), Arc::clone(&made));
                 made
             }

@@ -255,7 +255,8 @@ impl Upkeep {
             let due = memory.orphans_due.unwrap_or(first).min(plus(work.now, orphans.every));
             memory.orphans_due = Some(due);
             if due <= work.now && !work.stopping() && !work.unresolved.commit {
-                let removed = orphans::remove_orphans(work, &*of.claims, orphans.grace).await;
+                let held: Vec<_> = memory.removed.iter().map(|(_, removed)| removed).collect();
+                let removed = orphans::remove_orphans(work, &*of.claims, orphans.grace, &held).await;
                 memory.orphans_due = Some(plus(work.now, orphans.every));
                 report.orphans = report.note("remove orphans", removed)?;
             }

@@ -29,7 +29,7 @@ pub(crate) struct Removed {
     pub(crate) table_uuid: uuid::Uuid,
     pub(crate) snapshots: Vec<SnapshotRef>,
     /// URIs of statistics files.
-    statistics: Vec<String>,
+    pub(crate) statistics: Vec<String>,
 }
 
 /// What became of an expiry.

@@ -1,11 +1,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use iceberg::{TableIdent, TableUpdate};
 
 use super::lake::{Lake, keep, merge_at, orphans};
 use crate::TableChange;
-use crate::upkeep::Unresolved;
+use crate::upkeep::{Unresolved, UpkeepSettings};
 
 const STRAY: &str = "tables/orders/data/__ingest_ts_day=0/stray.parquet";
 
@@ -149,4 +150,24 @@ async fn a_table_may_say_that_nothing_is_deleted() {
     };
     lake.catalog.apply(&change).unwrap();
     assert!(removed(&lake).await.is_empty());
+}
+
+#[tokio::test]
+async fn files_of_removed_snapshots_are_left_to_readers_for_their_time() {
+    let lake = Lake::new().await;
+    lake.now_is_now();
+    lake.append_many(6).await;
+    lake.run_well(&merge_at(6)).await;
+    let readers_grace = Duration::from_secs(900);
+    assert_eq!(lake.run_well(&UpkeepSettings { readers_grace, ..keep(1) }).await.snapshots_removed, 6);
+    put(&lake, STRAY).await;
+    lake.age(&HashSet::new());
+    // Six lists and six manifests are needed by nobody but those who have begun to read.
+    let settings = UpkeepSettings { readers_grace, ..orphans() };
+    let report = lake.run_well(&settings).await;
+    assert_eq!((report.swept.files, report.orphans.files), (0, 1));
+    lake.pass(901);
+    let report = lake.run_well(&settings).await;
+    assert_eq!((report.swept.files, report.orphans.files), (12, 0));
+    assert_eq!(lake.rows().await.len(), 18);
 }
