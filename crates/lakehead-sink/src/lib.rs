@@ -30,6 +30,7 @@
 //!
 //! **Invariant:** nothing here knows HTTP handlers, SQL or the log.
 
+mod bucket_files;
 mod encode;
 mod error;
 mod key;
@@ -42,6 +43,7 @@ mod recount;
 mod staged;
 mod writer;
 
+pub use bucket_files::{BucketFiles, ListedFile};
 pub use encode::{JSON_BUFFER_BYTES, check_columns, json_lines};
 pub use error::{Error, ErrorKind};
 pub use key::validate;

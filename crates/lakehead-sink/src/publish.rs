@@ -169,7 +169,7 @@ fn upload_note(file: &StagedFile) -> String {
 }
 
 /// Runs disk work where it may block.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
     match tokio::task::spawn_blocking(work).await {

@@ -1,0 +1,231 @@
+//! The commit of a flow's files into a table: rows and watermark in one step, once.
+//!
+//! ```text
+//!   load ─► verdict on that metadata ─► Append: manifest, list, commit ──► applied
+//!    ▲            │                                  │
+//!    │            ├─► Done: the rows are in          ├─ Conflict: somebody was first ────────┐
+//!    │            └─► Stop: a person has to look     └─ Unknown: the answer was lost ────────┤
+//!    └───────────────────────────────── reload and decide, never send again blindly ◄────────┘
+//! ```
+//! A request whose answer was lost may still land later. That is harmless: it asserts the snapshot it was made onto, so if it lands
+//! first, the next attempt meets a conflict, loads, and finds the watermark.
+//!
+//! Source of the algorithm's duties: Iceberg REST protocol, "Commit updates to a table", and its `CommitStateUnknownException`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::datatypes::SchemaRef;
+use iceberg::spec::{DataFile, TableMetadata};
+use iceberg::{TableIdent, TableUpdate};
+use lakehead_model::{Clock, Position, Random};
+use lakehead_sink::BucketFiles;
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::columns::drift;
+use crate::data_file::{data_file, footer};
+use crate::manifests::TableFiles;
+use crate::partitions::value_of;
+use crate::snapshot::{Draft, Tools, append};
+use crate::watermark::{Verdict, Writer};
+use crate::{Catalog, CatalogError, CatalogErrorKind, TableChange};
+
+/// Attempts of one call while others commit in between.
+const ATTEMPTS: u32 = 10;
+/// Longest pause between two; it doubles from a 40th of that, and a random part of it is taken.
+const PAUSE_MAX: Duration = Duration::from_secs(2);
+
+/// A published Parquet file.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewFile {
+    /// Its key in the bucket.
+    pub key: String,
+    /// Its length.
+    pub size_bytes: u64,
+    /// Its value under the partition spec of the commit, from [`Partitions::value`](crate::Partitions::value).
+    pub partition: Value,
+}
+
+/// What a commit adds.
+#[derive(Debug, Clone)]
+pub struct Commit<'a> {
+    /// Whose rows.
+    pub writer: Writer,
+    /// The table that was opened.
+    pub table: Uuid,
+    /// Up to where the last commit went; `None` if there was none.
+    pub believed: Option<Position>,
+    /// The first position that is not covered.
+    pub until: Position,
+    /// Published, durable files; none moves the watermark alone.
+    pub files: &'a [NewFile],
+    /// The columns with which they were written, from [`fit`](crate::fit).
+    pub columns: &'a SchemaRef,
+    /// The partition spec of their partition values.
+    pub spec_id: i32,
+    /// More for the summary of the snapshot.
+    pub summary: &'a HashMap<String, String>,
+}
+
+/// Why there was no commit.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CommitError {
+    /// Now it cannot be done, or it is not known whether it was. Call again with the same commit, later.
+    Later(CatalogError),
+    /// The table no longer takes files like these, and it is certain that it never will have taken them: forget them and write the
+    /// rows anew, once what the text says is put right.
+    Unfit(String),
+    /// A person has to look; calling again with the same commit is harmless.
+    Stop(String),
+}
+
+/// Commits into one table.
+#[derive(Debug, Clone)]
+pub struct Committer {
+    catalog: Arc<dyn Catalog>,
+    table: TableIdent,
+    bucket: BucketFiles,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+}
+
+impl Committer {
+    /// `bucket`: where the table's files are.
+    pub fn new(
+        catalog: Arc<dyn Catalog>,
+        table: TableIdent,
+        bucket: BucketFiles,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Self {
+        Committer { catalog, table, bucket, clock, random }
+    }
+
+    /// Adds the files and moves the watermark, in one step, unless that has happened already.
+    ///
+    /// # Errors
+    /// [`CommitError`] says what to do.
+    pub async fn commit(&self, commit: &Commit<'_>) -> Result<(), CommitError> {
+        let mut pause = PAUSE_MAX / 40;
+        let mut last = None;
+        for _ in 0..ATTEMPTS {
+            let base = self.load().await?;
+            match commit.writer.verdict(&base, commit.table, commit.believed, commit.until) {
+                Verdict::Done => return Ok(()),
+                Verdict::Stop(text) => return Err(CommitError::Stop(text)),
+                Verdict::Append => {}
+            }
+            if let Some(text) = self.misfit(&base, commit) {
+                return Err(self.give_up(&base, text).await);
+            }
+            let files = TableFiles::of(&base, self.bucket.clone()).map_err(CommitError::Later)?;
+            let draft = self.draft(&files, &base, commit).await.map_err(CommitError::Later)?;
+            match self.send(draft, &files).await {
+                Ok(()) => return Ok(()),
+                Err(e) => match e.kind {
+                    // Before the next attempt the table is looked at, which settles what has become of this one.
+                    CatalogErrorKind::Conflict | CatalogErrorKind::Unknown => last = Some(e),
+                    _ => return Err(CommitError::Later(e)),
+                },
+            }
+            let micros = u64::try_from(pause.as_micros()).unwrap_or(u64::MAX).max(1);
+            tokio::time::sleep(Duration::from_micros(self.random.u64() % micros)).await;
+            pause = (pause * 2).min(PAUSE_MAX);
+        }
+        let last = last.map_or_else(String::new, |e| format!(": {e}"));
+        let text = format!("{ATTEMPTS} attempts to commit into table {} have failed{last}", self.table);
+        Err(CommitError::Later(CatalogError::new(CatalogErrorKind::Unavailable, text)))
+    }
+
+    async fn load(&self) -> Result<Arc<TableMetadata>, CommitError> {
+        match self.catalog.load_table(&self.table).await {
+            Ok(Some(loaded)) => Ok(loaded.metadata),
+            Ok(None) => Err(CommitError::Stop(format!(
+                "table {} is gone. Saving the pipeline's SQL once more makes it go on with a new one",
+                self.table
+            ))),
+            Err(e) => Err(CommitError::Later(e)),
+        }
+    }
+
+    /// Why the files cannot be of this table any more.
+    fn misfit(&self, base: &TableMetadata, commit: &Commit<'_>) -> Option<String> {
+        if commit.files.is_empty() {
+            return None;
+        }
+        if base.default_partition_spec_id() != commit.spec_id {
+            return Some("the partitions of the table were changed while files were written".into());
+        }
+        drift(base.current_schema(), commit.columns)
+    }
+
+    async fn draft(
+        &self,
+        files: &TableFiles,
+        base: &TableMetadata,
+        commit: &Commit<'_>,
+    ) -> Result<Draft, CatalogError> {
+        let mut added: Vec<DataFile> = Vec::with_capacity(commit.files.len());
+        for file in commit.files {
+            let footer = footer(&self.bucket, &file.key, file.size_bytes).await?;
+            let partition = (commit.spec_id, value_of(base, commit.spec_id, &file.partition)?);
+            let uri = self.bucket.uri(&file.key);
+            added.push(data_file(uri, file.size_bytes, &footer, base.current_schema(), partition)?);
+        }
+        let (key, value) = (commit.writer.key(), commit.writer.value(commit.until));
+        let mut summary = commit.summary.clone();
+        summary.insert(key.clone(), value.clone());
+        let tools = Tools { files, random: &*self.random, now: self.clock.now() };
+        let mut draft = append(tools, base, added, summary).await?;
+        draft.updates.push(TableUpdate::SetProperties { updates: HashMap::from([(key, value)]) });
+        let outdated = commit.writer.outdated(base);
+        if !outdated.is_empty() {
+            draft.updates.push(TableUpdate::RemoveProperties { removals: outdated });
+        }
+        Ok(draft)
+    }
+
+    /// Sends a draft. What it put into the bucket goes again if it was refused for certain.
+    async fn send(&self, draft: Draft, files: &TableFiles) -> Result<(), CatalogError> {
+        let Draft { updates, requirements, written } = draft;
+        let change = TableChange { table: self.table.clone(), requirements, updates };
+        match self.catalog.commit(change).await {
+            Ok(_) => Ok(()),
+            Err(e) => {
+                if matches!(e.kind, CatalogErrorKind::Conflict) {
+                    for key in written {
+                        // What cannot be removed now is an orphan, and goes with them.
+                        if let Err(e) = files.bucket.delete(&key).await {
+                            tracing::debug!(key, error = %e, "a manifest of a refused commit stays");
+                        }
+                    }
+                }
+                Err(e)
+            }
+        }
+    }
+
+    /// Makes sure that no attempt whose answer was lost can add the files later, by moving the table on: such a request asserts
+    /// the snapshot it was made onto.
+    async fn give_up(&self, base: &TableMetadata, text: String) -> CommitError {
+        let files = match TableFiles::of(base, self.bucket.clone()) {
+            Ok(files) => files,
+            Err(e) => return CommitError::Later(e),
+        };
+        let tools = Tools { files: &files, random: &*self.random, now: self.clock.now() };
+        let fence = HashMap::from([("lakehead.fence".to_owned(), text.clone())]);
+        let sent = match append(tools, base, Vec::new(), fence).await {
+            Ok(draft) => self.send(draft, &files).await,
+            Err(e) => Err(e),
+        };
+        match sent {
+            Ok(()) => CommitError::Unfit(text),
+            Err(e) => CommitError::Later(e),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,23 @@
+//! Iceberg tables: what is written of them, how a commit into one carries its position, the catalog that is built in, the
+//! client of any other, and the upkeep that nobody else does on one machine.
+//!
+//! **Invariant:** nothing here knows HTTP handlers, SQL, the log or the metadata store.
+
+mod catalog;
+mod columns;
+mod commit;
+mod data_file;
+mod manifests;
+mod partitions;
+mod snapshot;
+mod target;
+mod watermark;
+
+pub use catalog::{Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange};
+pub use columns::{INGEST_DAY, INGEST_TIME, check, day_of_ingest, fit, schema_of, table_columns};
+pub use commit::{Commit, CommitError, Committer, NewFile};
+/// Types of the table format that stand in public signatures.
+pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
+pub use partitions::Partitions;
+pub use target::{Extensions, MADE_BY, Target, Wanted};
+pub use watermark::Writer;
