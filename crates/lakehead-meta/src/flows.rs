@@ -73,6 +73,18 @@ pub struct FlowState {
     /// Bytes of these files.
     #[serde(default)]
     pub file_bytes: u64,
+    /// The last commit into the sink's table, if it writes one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<TableMark>,
+}
+
+/// What is known of a flow's last commit into a table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableMark {
+    /// The table's UUID, upper and lower half.
+    pub uuid: (u64, u64),
+    /// The first position that is not in it.
+    pub position: Position,
 }
 
 fn first_version() -> u64 {
@@ -94,6 +106,7 @@ impl Default for FlowState {
             rows: 0,
             files: 0,
             file_bytes: 0,
+            table: None,
         }
     }
 }
@@ -228,6 +241,15 @@ impl Store {
         let mut writes = vec![flow_write(key, Expect::Version(version), new)?];
         self.enter(key, &stored.state, new, made, &mut writes)?;
         self.records.write(None, &writes).map(|_| ())
+    }
+
+    /// Drops the intent, of which it is certain that nothing of it is or becomes visible. The records are still to be read.
+    ///
+    /// # Errors
+    /// `Conflict` unless the flow has committed exactly `expected_committed`; `Storage`.
+    pub fn drop_intent(&self, key: FlowKey, expected_committed: Position) -> Result<(), Error> {
+        let (version, stored) = self.expect_flow(key, expected_committed)?;
+        self.put_flow(key, Expect::Version(version), &Stored { intent: None, ..stored })
     }
 
     /// Forgets a pipeline's flows and their journals; fine if there are none.

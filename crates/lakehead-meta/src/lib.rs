@@ -38,7 +38,7 @@ mod versions;
 
 pub use catalog::{Catalog, Legacy};
 pub use error::{Error, ErrorKind};
-pub use flows::{FlowKey, FlowRecord, FlowState};
+pub use flows::{FlowKey, FlowRecord, FlowState, TableMark};
 pub use identity::Identity;
 pub use journal::{Before, Entry, Head, Ledger, Made, MadeFile, MadeLetters};
 pub use resources::{Change, Store};

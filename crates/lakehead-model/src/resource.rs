@@ -134,6 +134,21 @@ pub struct TableConfig {
     pub rolling_policy: RollingPolicy,
 }
 
+impl TableConfig {
+    /// How the files of the table are made, but for their folders, which the table decides.
+    pub fn files(&self) -> FilesConfig {
+        FilesConfig {
+            account_id: self.account_id.clone(),
+            bucket: self.bucket.clone(),
+            path: String::new(),
+            time_pattern: None,
+            file_naming: FileNaming::default(),
+            rolling_policy: self.rolling_policy.clone(),
+            jurisdiction: None,
+        }
+    }
+}
+
 /// Configuration of a sink of type `r2`: files in a bucket.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FilesConfig {

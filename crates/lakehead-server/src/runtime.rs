@@ -28,9 +28,11 @@ mod report;
 mod sim;
 mod status;
 mod supervisor;
+mod table;
 pub(crate) mod turnstile;
 
 pub(crate) use commit::letters_under_way;
 pub(crate) use dead_letters::{letters_folder, letters_of_name};
 pub use status::Statuses;
 pub use supervisor::{Runtime, Supervisor};
+pub use table::{Catalogs, NoCatalogs};

@@ -115,6 +115,7 @@ impl Server {
                 store: Arc::clone(&store),
                 log: log.clone(),
                 storage: Arc::clone(&storage),
+                catalogs: Arc::new(crate::runtime::NoCatalogs),
                 memory: Arc::new(MemoryBudget::new(config.sinks.buffer_bytes_max)),
                 uploads: uploads.clone(),
                 metrics: metrics.clone(),

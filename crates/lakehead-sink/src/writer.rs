@@ -78,6 +78,8 @@ pub enum Roll {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Prepared {
     pub files: Vec<StagedFile>,
+    /// The partition of each, as it was given to [`Writer::write`].
+    pub partitions: Vec<String>,
     /// The serial number of the next file; goes into the commit and from there into [`Writer::new`].
     pub next_serial: u64,
 }
@@ -287,7 +289,9 @@ impl Writer {
     /// [`ErrorKind::Encode`], [`ErrorKind::Staging`]; [`ErrorKind::Sync`]: the process must stop.
     pub fn prepare(&mut self) -> Result<Prepared, Error> {
         let mut files = Vec::with_capacity(self.open.len());
-        for (_, open) in std::mem::take(&mut self.open) {
+        let mut partitions = Vec::with_capacity(self.open.len());
+        for (partition, open) in std::mem::take(&mut self.open) {
+            partitions.push(partition.to_string());
             let before = open.encoder.row_groups() as u64;
             let rest = u64::from(open.encoder.held_bytes() > 0);
             let output = open.encoder.finish()?;
@@ -310,7 +314,7 @@ impl Writer {
         self.share.hold(0);
         self.schema = None;
         self.uncommitted.clear();
-        Ok(Prepared { files, next_serial: self.next_serial })
+        Ok(Prepared { files, partitions, next_serial: self.next_serial })
     }
 
     /// Gives up what was written since the last [`Writer::prepare`] and removes its staged files. The rows are in the log.

@@ -207,7 +207,7 @@ fn id_of(field: &Field) -> HashMap<String, String> {
     id.map(|id| HashMap::from([(FIELD_ID.to_owned(), id.clone())])).unwrap_or_default()
 }
 
-/// What makes files with the columns `written` (from [`fit`], of an earlier schema) wrong in a table of this schema; `None` if a
+/// What makes files with the columns `written`, with their ids, wrong in a table of this schema; `None` if a
 /// reader finds every value of theirs.
 pub(crate) fn drift(schema: &Schema, written: &ArrowSchema) -> Option<String> {
     let top = schema.as_struct().fields();

@@ -16,11 +16,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use arrow::datatypes::SchemaRef;
 use iceberg::spec::{DataFile, TableMetadata};
 use iceberg::{TableIdent, TableUpdate};
 use lakehead_model::{Clock, Position, Random};
 use lakehead_sink::BucketFiles;
+use parquet::arrow::parquet_to_arrow_schema;
+use parquet::file::metadata::ParquetMetaData;
 use serde_json::Value;
 use uuid::Uuid;
 
@@ -61,8 +62,6 @@ pub struct Commit<'a> {
     pub until: Position,
     /// Published, durable files; none moves the watermark alone.
     pub files: &'a [NewFile],
-    /// The columns with which they were written, from [`fit`](crate::fit).
-    pub columns: &'a SchemaRef,
     /// The partition spec of their partition values.
     pub spec_id: i32,
     /// More for the summary of the snapshot.
@@ -110,6 +109,7 @@ impl Committer {
     pub async fn commit(&self, commit: &Commit<'_>) -> Result<(), CommitError> {
         let mut pause = PAUSE_MAX / 40;
         let mut last = None;
+        let mut footers = Vec::new();
         for _ in 0..ATTEMPTS {
             let base = self.load().await?;
             match commit.writer.verdict(&base, commit.table, commit.believed, commit.until) {
@@ -117,11 +117,14 @@ impl Committer {
                 Verdict::Stop(text) => return Err(CommitError::Stop(text)),
                 Verdict::Append => {}
             }
-            if let Some(text) = self.misfit(&base, commit) {
+            if footers.len() < commit.files.len() {
+                footers = self.footers(commit.files).await.map_err(CommitError::Later)?;
+            }
+            if let Some(text) = misfit(&base, commit, &footers).map_err(CommitError::Later)? {
                 return Err(self.give_up(&base, text).await);
             }
             let files = TableFiles::of(&base, self.bucket.clone()).map_err(CommitError::Later)?;
-            let draft = self.draft(&files, &base, commit).await.map_err(CommitError::Later)?;
+            let draft = self.draft(&files, &base, commit, &footers).await.map_err(CommitError::Later)?;
             match self.send(draft, &files).await {
                 Ok(()) => return Ok(()),
                 Err(e) => match e.kind {
@@ -150,15 +153,12 @@ impl Committer {
         }
     }
 
-    /// Why the files cannot be of this table any more.
-    fn misfit(&self, base: &TableMetadata, commit: &Commit<'_>) -> Option<String> {
-        if commit.files.is_empty() {
-            return None;
+    async fn footers(&self, files: &[NewFile]) -> Result<Vec<ParquetMetaData>, CatalogError> {
+        let mut footers = Vec::with_capacity(files.len());
+        for file in files {
+            footers.push(footer(&self.bucket, &file.key, file.size_bytes).await?);
         }
-        if base.default_partition_spec_id() != commit.spec_id {
-            return Some("the partitions of the table were changed while files were written".into());
-        }
-        drift(base.current_schema(), commit.columns)
+        Ok(footers)
     }
 
     async fn draft(
@@ -166,13 +166,13 @@ impl Committer {
         files: &TableFiles,
         base: &TableMetadata,
         commit: &Commit<'_>,
+        footers: &[ParquetMetaData],
     ) -> Result<Draft, CatalogError> {
         let mut added: Vec<DataFile> = Vec::with_capacity(commit.files.len());
-        for file in commit.files {
-            let footer = footer(&self.bucket, &file.key, file.size_bytes).await?;
+        for (file, footer) in commit.files.iter().zip(footers) {
             let partition = (commit.spec_id, value_of(base, commit.spec_id, &file.partition)?);
             let uri = self.bucket.uri(&file.key);
-            added.push(data_file(uri, file.size_bytes, &footer, base.current_schema(), partition)?);
+            added.push(data_file(uri, file.size_bytes, footer, base.current_schema(), partition)?);
         }
         let (key, value) = (commit.writer.key(), commit.writer.value(commit.until));
         let mut summary = commit.summary.clone();
@@ -225,6 +225,27 @@ impl Committer {
             Err(e) => CommitError::Later(e),
         }
     }
+}
+
+/// Why the files cannot be of this table any more.
+fn misfit(
+    base: &TableMetadata,
+    commit: &Commit<'_>,
+    footers: &[ParquetMetaData],
+) -> Result<Option<String>, CatalogError> {
+    if !commit.files.is_empty() && base.default_partition_spec_id() != commit.spec_id {
+        return Ok(Some("the partitions of the table were changed while files were written".into()));
+    }
+    for footer in footers {
+        let file = footer.file_metadata();
+        let written = parquet_to_arrow_schema(file.schema_descr(), file.key_value_metadata());
+        let written = written
+            .map_err(|e| CatalogError::new(CatalogErrorKind::Refused, format!("a written file: {e}")))?;
+        if let Some(text) = drift(base.current_schema(), &written) {
+            return Ok(Some(text));
+        }
+    }
+    Ok(None)
 }
 
 #[cfg(test)]

@@ -20,4 +20,5 @@ pub use commit::{Commit, CommitError, Committer, NewFile};
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
 pub use partitions::Partitions;
 pub use target::{Extensions, MADE_BY, Target, Wanted};
+pub use uuid::Uuid;
 pub use watermark::Writer;

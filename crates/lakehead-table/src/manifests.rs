@@ -69,6 +69,7 @@ impl TableFiles {
     }
 
     /// The entries of a manifest, with what they take over from its place in the list.
+    #[allow(dead_code)]
     pub(crate) async fn manifest(&self, file: &ManifestFile) -> Result<Manifest, CatalogError> {
         let content = self.read(&file.manifest_path).await?;
         // The library reads through its own seam to files, which adds what entries inherit.

@@ -16,7 +16,7 @@ use crate::refusal::plain;
 use crate::suggest::short;
 use crate::unnest::unnest;
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// Keeps the rows for which the expression is true, and of their columns those of `keep`.
     Filter {
@@ -31,7 +31,7 @@ pub(crate) enum Step {
 }
 
 /// A column that a projection makes.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Column {
     pub(crate) expr: Arc<dyn PhysicalExpr>,
     /// For messages.
@@ -47,10 +47,11 @@ pub struct StepSummary {
     pub description: String,
 }
 
-#[derive(Debug)]
+/// Cheap to clone.
+#[derive(Debug, Clone)]
 pub struct Program {
-    steps: Vec<Step>,
-    summary: Vec<StepSummary>,
+    steps: Arc<[Step]>,
+    summary: Arc<[StepSummary]>,
     output: SchemaRef,
     /// In bytes.
     largest_constant: u64,
@@ -65,6 +66,36 @@ pub struct Output {
     pub kept: usize,
     /// The row of the input that the first of `rows` comes from, if there is any.
     pub first: Option<usize>,
+    way: Way,
+}
+
+/// How the rows of the input became those of the output.
+#[derive(Debug, Clone, PartialEq)]
+enum Way {
+    /// These filters, one behind the other.
+    Filtered(Vec<BooleanArray>),
+    /// For each row of the output the one of the input.
+    From(UInt32Array),
+}
+
+impl Output {
+    /// A column of the input, which has a value for each of its rows, as it would stand beside `rows`.
+    ///
+    /// # Errors
+    /// If it has another number of values than the input had rows.
+    pub fn carry(&self, column: &ArrayRef) -> Result<ArrayRef, ArrowError> {
+        let carried = match &self.way {
+            Way::Filtered(masks) => {
+                masks.iter().try_fold(Arc::clone(column), |column, mask| filter(&column, mask))?
+            }
+            Way::From(rows) => take(column, rows, None)?,
+        };
+        if carried.len() != self.rows.num_rows() {
+            let text = format!("{} values stand beside {} rows", carried.len(), self.rows.num_rows());
+            return Err(ArrowError::InvalidArgumentError(text));
+        }
+        Ok(carried)
+    }
 }
 
 /// A row of the batch made an expression fail (division by zero, a cast that cannot work, an overflow), or the batch asks for
@@ -122,7 +153,14 @@ impl Program {
         output: SchemaRef,
         largest_constant: u64,
     ) -> Self {
-        Program { steps, summary, output, largest_constant }
+        Program { steps: steps.into(), summary: summary.into(), output, largest_constant }
+    }
+
+    /// The same program, which gives its columns other types and names. A row whose values do not fit them makes a run fail, as
+    /// one does that makes an expression fail.
+    #[must_use]
+    pub fn into_columns(self, output: SchemaRef) -> Program {
+        Program { output, ..self }
     }
 
     /// The columns that [`Program::run`] makes: no views, no dictionaries, names unique without case.
@@ -148,7 +186,7 @@ impl Program {
         let rows = u32::try_from(batch.num_rows()).map_err(|_| too_many_rows())?;
         let origins = makes_rows.then(|| UInt32Array::from_iter_values(0..rows));
         let mut state = State { batch: batch.clone(), origins, masks: Vec::new() };
-        for step in &self.steps {
+        for step in self.steps.iter() {
             state = step.run(state)?;
         }
         let State { batch, origins, masks } = state;
@@ -158,14 +196,17 @@ impl Program {
         functions::check_output(&columns)?;
         let rows = with_rows(Arc::clone(&self.output), columns, batch.num_rows())?;
         // Rows are in the order of the input, so those of one record are neighbours.
-        let (kept, first) = match origins {
-            None => (rows.num_rows(), (rows.num_rows() > 0).then(|| first_through(&masks)).flatten()),
+        let (kept, first, way) = match origins {
+            None => {
+                let first = (rows.num_rows() > 0).then(|| first_through(&masks)).flatten();
+                (rows.num_rows(), first, Way::Filtered(masks))
+            }
             Some(origins) => {
                 let kept = origins.values().chunk_by(|a, b| a == b).count();
-                (kept, origins.values().first().map(|row| *row as usize))
+                (kept, origins.values().first().map(|row| *row as usize), Way::From(origins))
             }
         };
-        Ok(Output { rows, kept, first })
+        Ok(Output { rows, kept, first, way })
     }
 }
 

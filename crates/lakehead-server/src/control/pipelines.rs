@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lakehead_meta::{Catalog, Change};
 use lakehead_model::PipelineId;
 use lakehead_model::limits::SQL_BYTES_MAX;
-use lakehead_model::resource::{Pipeline, Sink, SinkConfig, Stream, Table, TableRef};
+use lakehead_model::resource::{Pipeline, Sink, Stream, Table, TableRef};
 
 use super::{
     Control, Error, Filter, Kind, PipelineStatus, SqlRefusal, StatementRef, check_new, invalid, name_matches,
@@ -120,14 +120,6 @@ impl Control {
         let sinks: Vec<Sink> = catalog.sinks.values().map(|s| Sink::clone(s)).collect();
         let statements = self.parts.sql.check(sql, &streams, &sinks).map_err(Error::Sql)?;
         let tables = tables_of(&statements, &streams, &sinks).map_err(Error::Sql)?;
-        let is_table = |s: &&StatementRef| {
-            sinks.iter().any(|k| k.name == s.sink && matches!(k.config, SinkConfig::Table(_)))
-        };
-        if let Some(StatementRef { sink, .. }) = statements.iter().find(is_table) {
-            let message =
-                format!("sink {sink:?} is a table, which cannot be written yet; use a sink of type `r2`");
-            return Err(Error::Sql(SqlRefusal::new(message)));
-        }
         for statement in &statements {
             if let Some(sink) = sinks.iter().find(|sink| sink.name == statement.sink) {
                 sink_columns::check(&statement.columns, sink).map_err(Error::Sql)?;

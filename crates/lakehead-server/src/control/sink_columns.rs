@@ -4,7 +4,7 @@
 use arrow::datatypes::{Field, Schema};
 use lakehead_decode::arrow_schema;
 use lakehead_model::Invalid;
-use lakehead_model::resource::Sink;
+use lakehead_model::resource::{Sink, SinkConfig};
 use serde_json::Value;
 
 use super::SqlRefusal;
@@ -19,6 +19,11 @@ pub(super) fn check(columns: &Schema, sink: &Sink) -> Result<(), SqlRefusal> {
     lakehead_sink::check_columns(columns, &sink.format).map_err(|Invalid { field, reason }| {
         SqlRefusal::new(format!("column {field:?} of sink {name:?} {reason}; CAST it to another type"))
     })?;
+    if let SinkConfig::Table(_) = sink.config {
+        lakehead_table::check(columns).map_err(|Invalid { field, reason }| {
+            SqlRefusal::new(format!("column {field:?} of sink {name:?} {reason}"))
+        })?;
+    }
     let Some(wanted) = own_columns(sink)? else { return Ok(()) };
     for column in columns.fields() {
         match wanted.fields().iter().find(|field| field.name() == column.name()) {

@@ -121,7 +121,7 @@ impl Origins {
     }
 
     /// One for each row.
-    fn ingest_times(&self) -> impl Iterator<Item = Timestamp> {
+    pub(super) fn ingest_times(&self) -> impl Iterator<Item = Timestamp> {
         self.0.iter().flat_map(|piece| {
             let rows = piece.next_record - piece.first_record - piece.rejected.len();
             std::iter::repeat_n(piece.frame.ingest_time, rows)

@@ -4,20 +4,24 @@
 //!   prepare            files and letters complete and synced         crash: dropped, read again
 //!   record_intent      the next state, the files' names              crash: ↓ completed at the next start
 //!   publish            each file under its name, whole               crash: ↓ again, finding what is there
+//!   commit_table       of a table: the files are its, and the        crash: ↓ again, and the table says that it is done
+//!                      position with them
 //!   record_commit_of   state = next, intent gone, journal entry       crash: nothing left to do
 //!   discard            staged files removed                          crash: removed at the next start
 //! ```
 
 use std::time::Duration;
 
-use lakehead_meta::{FlowState, Made, MadeFile, MadeLetters};
+use lakehead_meta::{FlowKey, FlowState, Made, MadeFile, MadeLetters};
 use lakehead_model::{Position, SinkId};
-use lakehead_sink::{Publisher, StagedFile};
+use lakehead_sink::{Bucket, Publisher, StagedFile};
+use lakehead_table::CommitError;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::dead_letters::{DeadLetters, StagedLetters};
 use super::flow::{Flow, FlowError, Order, SHOWN_AFTER, Shared, Task, out_of_patience};
+use super::table::{Named, Placed, TableEnd, TableIntent};
 
 /// What a bucket that is in order takes at least.
 const UPLOAD_BYTES_A_SECOND: u64 = 1 << 20;
@@ -31,6 +35,9 @@ struct Intent {
     bucket: Option<String>,
     files: Vec<StagedFile>,
     letters: Option<StagedLetters>,
+    /// Set if the files go into a table.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    table: Option<TableIntent>,
 }
 
 impl Intent {
@@ -53,9 +60,23 @@ impl Intent {
 
 /// What ends the wait for a bucket.
 #[derive(Clone, Copy)]
-struct Waiting<'a> {
-    patience: Option<Duration>,
-    order: &'a watch::Receiver<Order>,
+pub(super) struct Waiting<'a> {
+    pub(super) patience: Option<Duration>,
+    pub(super) order: &'a watch::Receiver<Order>,
+}
+
+/// A bucket, by its name or as it is known already.
+pub(super) enum Place<'a> {
+    Named(&'a str),
+    Of(&'a Bucket),
+}
+
+/// Where a commit goes.
+struct Ends<'a> {
+    publisher: &'a Publisher,
+    /// The table, if it is one.
+    placed: Option<&'a Placed>,
+    letters: &'a DeadLetters,
 }
 
 /// The letters that the intent `text` is about to make visible.
@@ -99,15 +120,27 @@ impl Flow<'_> {
             ..self.state
         };
         let (shared, task) = (self.shared, self.task);
+        let table = match &mut self.table {
+            Some(table) if !prepared.files.is_empty() => {
+                Some(table.intent(task, &self.state, &prepared.partitions)?)
+            }
+            _ => None,
+        };
+        let next = match &table {
+            Some(table) => FlowState { table: Some(table.mark(cursor)), ..next },
+            None => next,
+        };
         if prepared.files.is_empty() && letters.is_none() {
             shared.store.record_commit(task.key, self.state.committed, &next)?;
         } else {
             let bucket = Some(task.files.bucket.clone());
-            let intent = Intent { next, bucket, files: prepared.files, letters };
+            let intent = Intent { next, bucket, files: prepared.files, letters, table };
             let text = serde_json::to_vec(&intent).map_err(|e| FlowError::new(format!("intent: {e}")))?;
             shared.store.record_intent(task.key, self.state.committed, &text)?;
             let waiting = Waiting { patience: self.patience, order: &self.order };
-            shared.complete(task, &self.state, &intent, &self.publisher, &self.letters, waiting)?;
+            let placed = self.table.as_ref().map(TableEnd::placed);
+            let ends = Ends { publisher: &self.publisher, placed, letters: &self.letters };
+            shared.complete(task, &self.state, &intent, &ends, waiting)?;
         }
         self.letters.reset()?;
         self.state = next;
@@ -127,11 +160,40 @@ impl Flow<'_> {
 }
 
 impl Shared {
+    /// Waits for `work` with a bucket or a catalog, and shows when it takes long.
+    pub(super) fn wait<T>(
+        &self,
+        key: FlowKey,
+        waiting: Waiting<'_>,
+        work: impl Future<Output = Result<T, FlowError>>,
+    ) -> Result<T, FlowError> {
+        self.wait_for(key, SHOWN_AFTER, waiting, work)
+    }
+
+    fn wait_for<T>(
+        &self,
+        key: FlowKey,
+        limit: Duration,
+        waiting: Waiting<'_>,
+        work: impl Future<Output = Result<T, FlowError>>,
+    ) -> Result<T, FlowError> {
+        let mut order = waiting.order.clone();
+        let work = self.shown(key, limit, work);
+        self.async_runtime.block_on(async {
+            tokio::select! {
+                done = work => done,
+                e = out_of_patience(waiting.patience) => Err(e),
+                _ = order.wait_for(|order| *order == Order::Abandon) => Err(FlowError::new("stopped while publishing")),
+            }
+        })
+    }
+
     /// The state to go on from: as stored, after completing what was decided before a stop or a failure.
     pub(super) fn resume(
         &self,
         task: &Task,
-        publisher: impl Fn(&str) -> Result<Publisher, FlowError>,
+        named: Option<&Named>,
+        publisher: impl Fn(Place<'_>) -> Result<Publisher, FlowError>,
         letters: &mut DeadLetters,
         patience: Option<Duration>,
         order: &watch::Receiver<Order>,
@@ -145,9 +207,20 @@ impl Shared {
             return Ok(record.state);
         };
         let intent = parse(&text)?;
-        let bucket = intent.bucket.as_deref().unwrap_or(&task.files.bucket);
         let waiting = Waiting { patience, order };
-        self.complete(task, &record.state, &intent, &publisher(bucket)?, letters, waiting)?;
+        let placed = match (&intent.table, named) {
+            (Some(_), Some(named)) => Some(self.wait(task.key, waiting, self.placed(task, named))?),
+            (Some(_), None) => {
+                return Err(FlowError::new("a commit into a table is under way, and the sink is none"));
+            }
+            (None, _) => None,
+        };
+        let place = match &placed {
+            Some(placed) => Place::Of(&placed.bucket),
+            None => Place::Named(intent.bucket.as_deref().unwrap_or(&task.files.bucket)),
+        };
+        let ends = Ends { publisher: &publisher(place)?, placed: placed.as_ref(), letters };
+        self.complete(task, &record.state, &intent, &ends, waiting)?;
         letters.reset()?;
         self.progress.committed(task.key, intent.next);
         tracing::info!(flow = %task.key, committed = %intent.next.committed, "completed a commit that was under way");
@@ -160,32 +233,38 @@ impl Shared {
         task: &Task,
         from: &FlowState,
         intent: &Intent,
-        publisher: &Publisher,
-        letters: &DeadLetters,
+        ends: &Ends<'_>,
         waiting: Waiting<'_>,
     ) -> Result<(), FlowError> {
+        let publisher = ends.publisher;
         let labels = [task.pipeline.as_str(), task.sink.name.as_str()];
         let outcome = |outcome: &str| {
             self.metrics.sink_commits.with_label_values(&[labels[0], labels[1], outcome]).inc();
         };
-        if let Some(staged) = &intent.letters {
-            letters.publish(staged)?;
-        }
-        let mut order = waiting.order.clone();
         let bytes: u64 = intent.files.iter().map(|file| file.size_bytes).sum();
         let limit = SHOWN_AFTER + Duration::from_secs(bytes / UPLOAD_BYTES_A_SECOND);
-        let publishing = self.shown(task.key, limit, publisher.publish(&intent.files));
-        let published = self.async_runtime.block_on(async {
-            tokio::select! {
-                published = publishing => published.map_err(FlowError::from),
-                // The intent stays; the next start completes it.
-                e = out_of_patience(waiting.patience) => Err(e),
-                _ = order.wait_for(|order| *order == Order::Abandon) => Err(FlowError::new("stopped while publishing")),
-            }
-        });
+        let publishing = async { publisher.publish(&intent.files).await.map_err(FlowError::from) };
+        // When the wait ends first, the intent stays; the next start completes it.
+        let published = self.wait_for(task.key, limit, waiting, publishing);
         if let Err(error) = published {
             outcome("rejected");
             return Err(error);
+        }
+        if let Some((table, placed)) = intent.table.as_ref().zip(ends.placed) {
+            let committing = self.commit_table(task, placed, table, &intent.files, intent.next.committed);
+            let committed = self.wait_for(task.key, SHOWN_AFTER, waiting, async { Ok(committing.await) })?;
+            if let Err(error) = committed {
+                outcome("rejected");
+                if let CommitError::Unfit(_) = error {
+                    // The rows are read again, and written as the table has become.
+                    self.store.drop_intent(task.key, from.committed)?;
+                    self.async_runtime.block_on(publisher.discard(&intent.files))?;
+                }
+                return Err(error.into());
+            }
+        }
+        if let Some(staged) = &intent.letters {
+            ends.letters.publish(staged)?;
         }
         let made = intent.made(task.sink.id, &task.files.bucket);
         self.store.record_commit_of(task.key, from.committed, &intent.next, &made)?;

@@ -267,7 +267,7 @@ impl<'a> Feed<'a> {
             let Some((_, partition)) = next.iter().find(|(key, _)| *key == self.flows[i].task.key) else {
                 continue;
             };
-            self.flows[i].partition = Some(Arc::clone(partition));
+            self.flows[i].enter(partition, frame.ingest_time);
             // A read may span more partitions than may be open: here everything before the cursor has been handed on.
             if self.flows[i].writer.open_files() >= OPEN_FILES_MAX {
                 self.commit(i)?;

@@ -9,7 +9,7 @@ use lakehead_decode::Reject;
 use lakehead_disk::Disk;
 use lakehead_log::LocalLog;
 use lakehead_meta::{FlowKey, FlowState, Store};
-use lakehead_model::resource::{FilesConfig, Sink, Stream};
+use lakehead_model::resource::{FilesConfig, Sink, Stream, TableConfig};
 use lakehead_model::{Clock, Position, Timestamp};
 use lakehead_sink::{
     Bucket, FirstRecord, MemoryBudget, Publisher, Seams as SinkSeams, Uploads, Writer, WriterSettings,
@@ -20,11 +20,13 @@ use tokio::sync::watch;
 
 use super::apart::Apart;
 use super::batch::{Origin, Origins};
+use super::commit::{Place, Waiting};
 use super::dead_letters::{Cause, DeadLetters, LetterError, Route};
 use super::feed::QUIET_COMMIT;
 use super::isolate::{Part, isolate, reason};
 use super::progress::Progress;
 use super::status::Statuses;
+use super::table::{Catalogs, TableEnd};
 use super::turnstile::{Turn, Turnstile};
 use crate::metrics::Metrics;
 use crate::storage::{Storage, sink_keys};
@@ -37,6 +39,7 @@ pub(super) struct Shared {
     pub(super) store: Arc<Store>,
     pub(super) log: LocalLog,
     pub(super) storage: Arc<Storage>,
+    pub(super) catalogs: Arc<dyn Catalogs>,
     pub(super) progress: Arc<Progress>,
     pub(super) statuses: Arc<Statuses>,
     pub(super) apart: Apart,
@@ -61,7 +64,10 @@ pub(super) struct Task {
     pub(super) committed: Position,
     pub(super) stream: Arc<Stream>,
     pub(super) sink: Arc<Sink>,
+    /// How its files are made; of a table, what does not come from the table.
     pub(super) files: FilesConfig,
+    /// Set if the sink is a table.
+    pub(super) table: Option<TableConfig>,
     pub(super) statement: Statement,
 }
 
@@ -129,6 +135,8 @@ pub(super) struct Flow<'a> {
     pub(super) order: watch::Receiver<Order>,
     pub(super) writer: Writer,
     pub(super) publisher: Publisher,
+    /// Set if the sink is a table.
+    pub(super) table: Option<TableEnd>,
     pub(super) letters: DeadLetters,
     /// As recorded in the metadata store.
     pub(super) state: FlowState,
@@ -159,18 +167,31 @@ impl<'a> Flow<'a> {
         order: &watch::Receiver<Order>,
     ) -> Result<Self, FlowError> {
         let staging_dir = shared.staging_dir(task.key);
-        let publisher = |bucket: &str| {
-            // A commit may still be under way to a bucket that the sink has been told to leave.
-            let keys = sink_keys(&shared.store, task.sink.id, bucket, bucket != task.files.bucket)?;
-            let place = shared.storage.locate(bucket, keys.as_ref()).map_err(FlowError::new)?;
+        let publisher = |place: Place<'_>| {
+            let place = match place {
+                Place::Of(bucket) => bucket.clone(),
+                Place::Named(bucket) => {
+                    // A commit may still be under way to a bucket that the sink has been told to leave.
+                    let keys = sink_keys(&shared.store, task.sink.id, bucket, bucket != task.files.bucket)?;
+                    shared.storage.locate(bucket, keys.as_ref()).map_err(FlowError::new)?
+                }
+            };
             shared.publisher(task.key, place, &staging_dir, patience, order)
         };
+        let named = task.table.as_ref().map(|table| shared.named(task, table)).transpose()?;
         let route = Route { stream: task.stream.name.clone(), pipeline: task.pipeline.clone() };
         let mut letters =
             DeadLetters::new(&shared.data_dir, task.key, task.version, route, Arc::clone(&shared.disk));
-        let mut state = shared.resume(task, publisher, &mut letters, patience, order)?;
+        let mut state = shared.resume(task, named.as_ref(), publisher, &mut letters, patience, order)?;
         state.stream = Some(task.stream.id);
-        let publisher = publisher(&task.files.bucket)?;
+        let opened = named.map(|named| {
+            shared.wait(task.key, Waiting { patience, order }, shared.open_table(task, &named, &state))
+        });
+        let (table, files) = opened.transpose()?.map_or((None, task.files.clone()), |(t, f)| (Some(t), f));
+        let publisher = publisher(match &table {
+            Some(table) => Place::Of(&table.placed().bucket),
+            None => Place::Named(&files.bucket),
+        })?;
         if state.committed > tail {
             // Reading on from there would pass over the next records of the stream without a word.
             return Err(FlowError::new(format!(
@@ -181,7 +202,7 @@ impl<'a> Flow<'a> {
         lakehead_sink::clean_staging(shared.disk.as_ref(), &staging_dir, &[])?;
 
         let settings = WriterSettings {
-            config: task.files.clone(),
+            config: files,
             format: task.sink.format.clone(),
             staging_dir,
             flow: task.key.to_string(),
@@ -211,6 +232,7 @@ impl<'a> Flow<'a> {
             columns,
             writer,
             publisher,
+            table,
             letters,
             state,
         })
@@ -218,6 +240,14 @@ impl<'a> Flow<'a> {
 
     pub(super) fn blame(&self, error: impl Into<FlowError>) -> FlowError {
         error.into().of(self.task.key)
+    }
+
+    /// The records from here on, of which the first came at `time`, are of this partition.
+    pub(super) fn enter(&mut self, partition: &Arc<str>, time: Timestamp) {
+        self.partition = Some(Arc::clone(partition));
+        if let Some(table) = &mut self.table {
+            table.time = time;
+        }
     }
 
     pub(super) fn wants_commit(&self) -> bool {
@@ -254,16 +284,29 @@ impl<'a> Flow<'a> {
         };
         let projected = self.columns.as_ref().map(|columns| rows.project(columns)).transpose();
         let projected = projected.map_err(|e| FlowError::new(format!("batch: {e}")))?;
-        let program = &self.task.statement.program;
-        isolate(program, projected.as_ref().unwrap_or(rows), self.shared.now(), &mut |part| match part {
-            Part::Made { first, taken, made } => {
+        let times = self.table.as_ref().map(|table| table.times(origins.ingest_times()));
+        let program = match &self.table {
+            Some(table) => table.program.clone(),
+            None => self.task.statement.program.clone(),
+        };
+        isolate(&program, projected.as_ref().unwrap_or(rows), self.shared.now(), &mut |part| match part {
+            Part::Made { first: first_row, taken, made } => {
                 self.delivered += made.kept as u64;
                 self.filtered += (taken - made.kept) as u64;
                 if let Some(row) = made.first {
                     let origin =
-                        origins.of(first + row).ok_or_else(|| FlowError::new("a row has no record"))?;
+                        origins.of(first_row + row).ok_or_else(|| FlowError::new("a row has no record"))?;
                     let first = FirstRecord { position: origin.position, ingest_time: origin.ingest_time };
-                    self.writer.write(&made.rows, &partition, first)?;
+                    match (&mut self.table, &times) {
+                        (Some(table), Some(times)) => {
+                            for (folder, rows) in
+                                table.rows(&made, &times.slice(first_row, taken), &partition)?
+                            {
+                                self.writer.write(&rows, &folder, first)?;
+                            }
+                        }
+                        _ => self.writer.write(&made.rows, &partition, first)?,
+                    }
                 }
                 Ok(())
             }

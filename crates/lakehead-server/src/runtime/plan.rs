@@ -330,8 +330,9 @@ fn tasks(catalog: &Catalog, edition: &Edition<'_>) -> Result<Vec<Task>, FlowErro
         let Statement { stream, sink, .. } = &statement;
         let found = streams.iter().find(|s| s.name == *stream).zip(sinks.iter().find(|s| s.name == *sink));
         let Some((stream, sink)) = found else { continue };
-        let SinkConfig::Files(files) = sink.config.clone() else {
-            return Err(FlowError::new(format!("`{}` is a table, which cannot be written yet", sink.name)));
+        let (files, table) = match sink.config.clone() {
+            SinkConfig::Files(files) => (files, None),
+            SinkConfig::Table(table) => (table.files(), Some(table)),
         };
         tasks.push(Task {
             key: FlowKey { pipeline: pipeline.id, statement: u32::try_from(index).unwrap_or(u32::MAX) },
@@ -341,6 +342,7 @@ fn tasks(catalog: &Catalog, edition: &Edition<'_>) -> Result<Vec<Task>, FlowErro
             stream: Arc::clone(stream),
             sink: Arc::clone(sink),
             files,
+            table,
             statement,
         });
     }

@@ -20,6 +20,7 @@ use super::flow::{FlowError, Order, Shared};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::status::Statuses;
+use super::table::Catalogs;
 use super::turnstile::Turnstile;
 use crate::metrics::Metrics;
 use crate::startup::EXIT_DISK_FAILED;
@@ -40,6 +41,7 @@ pub struct Runtime {
     pub store: Arc<Store>,
     pub log: LocalLog,
     pub storage: Arc<Storage>,
+    pub catalogs: Arc<dyn Catalogs>,
     pub memory: Arc<MemoryBudget>,
     pub uploads: Uploads,
     pub metrics: Metrics,
@@ -280,6 +282,7 @@ impl Shared {
             store: runtime.store,
             log: runtime.log,
             storage: runtime.storage,
+            catalogs: runtime.catalogs,
             memory: runtime.memory,
             sink_seams: lakehead_sink::Seams::new(
                 Arc::clone(&runtime.clock),

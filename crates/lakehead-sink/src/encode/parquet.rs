@@ -147,7 +147,10 @@ fn stored_schema(schema: &Schema) -> SchemaRef {
     Arc::new(Schema::new(schema.fields().iter().map(stored_field).collect::<Vec<_>>()))
 }
 
-/// The field as the file has it: no metadata of ours, no timestamps in seconds.
+/// The metadata that becomes the id of a field in the file.
+const FIELD_ID: &str = "PARQUET:field_id";
+
+/// The field as the file has it: of its metadata only the id, no timestamps in seconds.
 fn stored_field(field: &FieldRef) -> FieldRef {
     let data_type = match field.data_type() {
         DataType::Timestamp(TimeUnit::Second, zone) => {
@@ -160,7 +163,8 @@ fn stored_field(field: &FieldRef) -> FieldRef {
         DataType::Map(entries, sorted) => DataType::Map(stored_field(entries), *sorted),
         other => other.clone(),
     };
-    Arc::new(Field::new(field.name(), data_type, field.is_nullable()))
+    let id = field.metadata().get(FIELD_ID).map(|id| (FIELD_ID.to_owned(), id.clone()));
+    Arc::new(Field::new(field.name(), data_type, field.is_nullable()).with_metadata(id.into_iter().collect()))
 }
 
 fn stored_batch(batch: &RecordBatch, schema: &SchemaRef) -> Result<RecordBatch, Error> {

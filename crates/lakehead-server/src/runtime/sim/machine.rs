@@ -260,6 +260,7 @@ impl Machine {
             store,
             log: log.clone(),
             storage: Arc::new(Storage::new(data_dir.join("buckets"), Default::default())),
+            catalogs: Arc::new(crate::runtime::NoCatalogs),
             memory: Arc::new(MemoryBudget::new(memory)),
             uploads: Uploads::default(),
             metrics: METRICS.clone(),
