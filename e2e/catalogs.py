@@ -20,8 +20,10 @@ from processes import wait_until
 from seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Seaweed
 
 # The operator allows tables to be committed to every second.
-QUICK_TABLES = "[tables]\nminimum_roll_seconds = 1\n\n"
+QUICK_TABLES = "[tables]\nroll_interval_seconds_min = 1\n\n"
 EVERY_SECOND = {"interval_seconds": 1}
+# From here on are the ids of rows that somebody else adds to the table of a sink.
+FOREIGN = 10**15
 
 
 @dataclass
@@ -102,6 +104,15 @@ def seaweed_lake(store: Seaweed, warehouse: str) -> Lake:
     })
 
 
+def external_catalog(store: Seaweed, warehouse: str, token: str | None = None, uri: str | None = None) -> str:
+    """The sections of the server's configuration that put a bucket of the warehouse's name there, tables and all; with the
+    store's keys as an OAuth client, or with a token. `uri`: of something in between."""
+    who = f"token = \"{token}\"\n" if token else (
+        f"client_id = \"{ACCESS_KEY_ID}\"\nclient_secret = \"{SECRET_ACCESS_KEY}\"\n")
+    return (f"{store.configuration(warehouse)}\n[buckets.{warehouse}.catalog]\nuri = \"{uri or store.catalog_uri}\"\n"
+            f"warehouse = \"s3://{warehouse}\"\n{who}\n")
+
+
 def create_table_sink(server: Server, name: str, bucket: str, table: str, namespace: str = "default", type: str = "r2_data_catalog",
                       format: dict | None = None, **config) -> dict:
     return server.call("POST", "pipelines/v1/sinks", {
@@ -138,9 +149,23 @@ class TableCopy(Copy):
         return [task.file.file_path for task in self.table().scan().plan_files()]
 
     def rows(self) -> list[dict]:
-        """As DuckDB reads them."""
-        found = self.lake.duckdb().execute("SELECT id, payload FROM lake.default.events").fetchall()
+        """As DuckDB reads them; without those that `foreign` writers have added."""
+        found = self.lake.duckdb().execute(f"SELECT id, payload FROM lake.default.events WHERE id < {FOREIGN}").fetchall()
         return [{"id": id, "payload": text} for id, text in found]
+
+    def finish(self, within: float = 60) -> list[dict]:
+        rows = super().finish(within)
+        table = self.table()
+        counted = self.lake.duckdb().execute("SELECT count(*), count(DISTINCT id) FROM lake.default.events").fetchone()
+        assert counted[0] == counted[1] == total_records(table), (counted, total_records(table))
+        return rows
+
+
+def foreign_rows(table: Table, ids) -> pa.Table:
+    """Rows as somebody else would add them to the table of a `TableCopy`."""
+    now = datetime.now(UTC)
+    rows = [{"id": FOREIGN + i, "payload": "foreign", "__ingest_ts": now} for i in ids]
+    return pa.Table.from_pylist(rows, schema=table.schema().as_arrow())
 
 
 def total_records(table: Table) -> int:
