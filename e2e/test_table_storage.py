@@ -44,12 +44,21 @@ def test_readers_need_no_keys_of_the_store(copy, seaweed):
                 assert SECRET_ACCESS_KEY.encode() not in file.read()
 
 
-def test_who_may_only_read_is_not_given_keys_that_write(copy):
-    copy.send(10)
-    copy.finish()
-    reader = Lake(copy.lake.uri, copy.lake.warehouse, create(copy.server, "--allow", "read")["value"])
-    asked = reader.http("GET", "~/namespaces/default/tables/events", headers={"X-Iceberg-Access-Delegation": "vended-credentials"})
-    assert asked.status_code == 200 and SECRET_ACCESS_KEY not in asked.text
+@pytest.mark.parametrize(("whom", "given"), [("never", []), ("writers", ["writer"]), ("everyone", ["writer", "reader"])])
+def test_keys_are_handed_to_whom_the_operator_says(make_server, seaweed, whom, given):
+    seaweed.create_bucket(f"keys-{whom}")
+    server = make_server(seaweed.configuration(f"keys-{whom}") + f"hand_out_keys = \"{whom}\"\n").start()
+    writer = enable(server, f"keys-{whom}")
+    writer.pyiceberg().create_namespace("n")
+    writer.pyiceberg().create_table(("n", "t"), schema=pa.schema([("id", pa.int64())]))
+    reader = Lake(writer.uri, writer.warehouse, create(server, "--allow", "read")["value"])
+    for name, lake in (("writer", writer), ("reader", reader)):
+        for path in ("", "/credentials"):
+            asked = lake.http("GET", f"~/namespaces/n/tables/t{path}", headers={"X-Iceberg-Access-Delegation": "vended-credentials"})
+            assert asked.status_code == 200 and (SECRET_ACCESS_KEY in asked.text) == (name in given), (name, path)
+        # Nobody who does not ask is given any.
+        assert SECRET_ACCESS_KEY not in lake.http("GET", "~/namespaces/n/tables/t").text
+    seaweed.delete_bucket(f"keys-{whom}")
 
 
 def test_writers_need_no_keys_either(copy):
