@@ -185,7 +185,7 @@ impl<'a> Flow<'a> {
         let mut state = shared.resume(task, named.as_ref(), publisher, &mut letters, patience, order)?;
         state.stream = Some(task.stream.id);
         let opened = named.map(|named| {
-            shared.wait(task.key, Waiting { patience, order }, shared.open_table(task, &named, &state))
+            shared.wait(task.key, Waiting { patience, order }, shared.open_table(task, named, &state))
         });
         let (table, files) = opened.transpose()?.map_or((None, task.files.clone()), |(t, f)| (Some(t), f));
         let publisher = publisher(match &table {
@@ -334,7 +334,7 @@ impl Shared {
     }
 
     /// Opens the bucket, unless there is an order to end.
-    fn publisher(
+    pub(super) fn publisher(
         &self,
         key: FlowKey,
         bucket: Bucket,

@@ -18,7 +18,7 @@ use lakehead_model::{Position, Secret, StreamId, Timestamp};
 use lakehead_sink::{Bucket, BucketFiles, StagedFile};
 use lakehead_table::{
     Catalog, Commit, CommitError, Committer, Extensions, LoadedTable, NamespaceIdent, NewFile, Partitions,
-    TableIdent, Target, Uuid, Wanted, Writer, table_columns,
+    TableIdent, TableStorage, Target, Uuid, Wanted, Writer, table_columns,
 };
 use lakehead_transform::{Output, Program};
 use serde::{Deserialize, Serialize};
@@ -38,7 +38,7 @@ pub trait Catalogs: Send + Sync + fmt::Debug {
     ///
     /// # Errors
     /// A text for the pipeline's failure reason.
-    fn storage(&self, bucket: &str, table: &LoadedTable) -> Result<Bucket, String>;
+    fn storage(&self, bucket: &str, table: &LoadedTable) -> Result<TableStorage, String>;
 }
 
 /// A server without tables.
@@ -50,7 +50,7 @@ impl Catalogs for NoCatalogs {
         Err(format!("bucket {bucket:?} has no catalog"))
     }
 
-    fn storage(&self, bucket: &str, _: &LoadedTable) -> Result<Bucket, String> {
+    fn storage(&self, bucket: &str, _: &LoadedTable) -> Result<TableStorage, String> {
         Err(format!("bucket {bucket:?} has no catalog"))
     }
 }
@@ -88,11 +88,14 @@ pub(super) struct Placed {
     pub(super) bucket: Bucket,
     files: BucketFiles,
     committer: Committer,
+    /// When its credentials are to be asked for anew.
+    reload_at: Option<Timestamp>,
 }
 
 /// The table that a flow writes.
 #[derive(Debug)]
 pub(super) struct TableEnd {
+    named: Named,
     placed: Placed,
     uuid: Uuid,
     /// The columns of its files; the last one is `__ingest_ts`.
@@ -131,7 +134,8 @@ impl Shared {
     }
 
     fn place(&self, task: &Task, named: &Named, loaded: &LoadedTable) -> Result<Placed, FlowError> {
-        let bucket = self.catalogs.storage(&task.files.bucket, loaded).map_err(FlowError::new)?;
+        let TableStorage { bucket, reload_at, .. } =
+            self.catalogs.storage(&task.files.bucket, loaded).map_err(FlowError::new)?;
         let files = BucketFiles::open(&bucket, &self.sink_seams)?;
         let committer = Committer::new(
             Arc::clone(&named.catalog),
@@ -140,14 +144,14 @@ impl Shared {
             Arc::clone(&self.clock),
             Arc::clone(&self.sink_seams.random),
         );
-        Ok(Placed { bucket, files, committer })
+        Ok(Placed { bucket, files, committer, reload_at })
     }
 
     /// Finds the table or makes it. Gives the settings of its files as well.
     pub(super) async fn open_table(
         &self,
         task: &Task,
-        named: &Named,
+        named: Named,
         state: &FlowState,
     ) -> Result<(TableEnd, FilesConfig), FlowError> {
         let program = &task.statement.program;
@@ -163,7 +167,7 @@ impl Shared {
             extensions: &extensions,
         };
         let target = Target::open(&*named.catalog, &wanted).await?;
-        let placed = self.place(task, named, &target.loaded)?;
+        let placed = self.place(task, &named, &target.loaded)?;
         let made = target.columns.fields();
         let of_query =
             Schema::new(made.iter().take(made.len().saturating_sub(1)).cloned().collect::<Vec<_>>());
@@ -173,6 +177,7 @@ impl Shared {
         // Rows that are written anew, into files cut elsewhere, must not meet those of the first try.
         config.file_naming.prefix = Some(format!("{:08x}", self.sink_seams.random.u64() >> 32));
         let end = TableEnd {
+            named,
             uuid: target.uuid(),
             program: program.clone().into_columns(Arc::new(of_query)),
             columns: target.columns,
@@ -181,6 +186,19 @@ impl Shared {
             time: Timestamp(0),
         };
         Ok((end, config))
+    }
+
+    /// Asks for the table's credentials anew if they are about to end. Returns the bucket to be opened with them.
+    pub(super) async fn renew<'a>(
+        &self,
+        task: &Task,
+        end: &'a mut TableEnd,
+    ) -> Result<Option<&'a Bucket>, FlowError> {
+        if end.placed.reload_at.is_none_or(|at| self.now() < at) {
+            return Ok(None);
+        }
+        end.placed = self.placed(task, &end.named).await?;
+        Ok(Some(&end.placed.bucket))
     }
 
     /// Adds published files to the table, once.
