@@ -95,7 +95,7 @@ impl EmbeddedCatalog {
                 found.push((key.to_owned(), ident(levels)?));
             }
         }
-        Ok(paged(found, page))
+        paged(&prefix, found, page)
     }
 
     /// Sets and removes properties of a namespace.

@@ -71,7 +71,18 @@ impl EmbeddedCatalog {
         self.check_free(table).await?;
         let metadata = self.first_metadata(table, request)?;
         self.check_location("location", metadata.location(), None).await?;
+        self.make_folder(metadata.location()).await?;
         Ok(Arc::new(metadata))
+    }
+
+    /// Makes the folder of metadata in a local bucket: clients write their manifests there before the table exists, and some make
+    /// no folders. Nothing is lost if it does not last.
+    async fn make_folder(&self, location: &str) -> Result<(), Refusal> {
+        let (Some(root), Some(key)) = (self.files().folder(), self.files().key(location)) else { return Ok(()) };
+        let folder = root.join(key).join("metadata");
+        tokio::fs::create_dir_all(&folder).await.map_err(|e| {
+            Refusal::new(RefusalKind::Unavailable, format!("cannot make the folder {}: {e}", folder.display()))
+        })
     }
 
     fn first_metadata(&self, table: &TableIdent, request: NewTableRequest) -> Result<TableMetadata, Refusal> {
@@ -244,7 +255,7 @@ impl EmbeddedCatalog {
                 found.push((key.to_owned(), TableIdent::new(namespace.clone(), name)));
             }
         }
-        Ok(paged(found, page))
+        paged(&prefix, found, page)
     }
 
     /// Gives a name to a table that exists as files.
