@@ -33,17 +33,16 @@ use std::sync::Arc;
 
 use lakehead_disk::Disk;
 use lakehead_meta::Store;
-use lakehead_model::{Clock, Random, Secret};
+use lakehead_model::{Clock, Random};
 use lakehead_sink::{BucketFiles, Seams};
 use lakehead_table::embedded::{EmbeddedCatalog, EmbeddedParts, MetadataCache};
-use lakehead_table::{Catalog, LoadedTable, LocalFiles, TableStorage, storage_of};
 use parking_lot::Mutex;
 
 use crate::storage::Storage;
 
 pub use front::CatalogFront;
 
-/// What [`Catalogs`] work with.
+/// What [`EmbeddedCatalogs`] work with.
 pub struct CatalogParts {
     /// Knows which buckets have a catalog, and keeps their records.
     pub store: Arc<Store>,
@@ -58,7 +57,7 @@ pub struct CatalogParts {
 }
 
 /// The embedded catalogs of all buckets.
-pub struct Catalogs {
+pub struct EmbeddedCatalogs {
     parts: CatalogParts,
     cache: MetadataCache,
     /// By the id of the catalog, which a bucket gets anew when its catalog was deleted.
@@ -82,16 +81,16 @@ impl fmt::Display for NoCatalog {
     }
 }
 
-impl fmt::Debug for Catalogs {
+impl fmt::Debug for EmbeddedCatalogs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Catalogs").finish_non_exhaustive()
+        f.debug_struct("EmbeddedCatalogs").finish_non_exhaustive()
     }
 }
 
-impl Catalogs {
+impl EmbeddedCatalogs {
     /// The catalogs. None is opened yet.
     pub fn new(parts: CatalogParts) -> Self {
-        Catalogs { parts, cache: MetadataCache::default(), open: Mutex::default() }
+        EmbeddedCatalogs { parts, cache: MetadataCache::default(), open: Mutex::default() }
     }
 
     /// The catalog of the bucket of this name, if it is switched on.
@@ -127,6 +126,12 @@ impl Catalogs {
         Ok(opened)
     }
 
+    /// The catalogs as others ask for them.
+    pub fn by_name(self: &Arc<Self>) -> crate::catalogs::Embedded {
+        let catalogs = Arc::clone(self);
+        Arc::new(move |bucket| Ok(catalogs.of_bucket(bucket).map_err(|e| e.to_string())?))
+    }
+
     /// Goes on with deletions that were under way when the server stopped, in all catalogs that are switched on.
     pub async fn resume(&self) {
         let buckets: Vec<String> = self.parts.store.catalog().buckets.keys().cloned().collect();
@@ -141,17 +146,5 @@ impl Catalogs {
 
     fn storage(&self) -> &Storage {
         &self.parts.storage
-    }
-}
-
-impl crate::runtime::Catalogs for Catalogs {
-    fn of(&self, bucket: &str, _: Option<Secret>) -> Result<Arc<dyn Catalog>, String> {
-        let catalog = self.of_bucket(bucket).map_err(|e| e.to_string())?;
-        Ok(catalog)
-    }
-
-    fn storage(&self, bucket: &str, table: &LoadedTable) -> Result<TableStorage, String> {
-        let configured = self.parts.storage.locate(bucket, None)?;
-        storage_of(table, &configured, LocalFiles::Allowed, self.parts.clock.now()).map_err(|e| e.to_string())
     }
 }

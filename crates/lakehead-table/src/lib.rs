@@ -6,6 +6,8 @@
 mod catalog;
 mod columns;
 mod commit;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod data_file;
 pub mod embedded;
 mod manifests;

@@ -26,8 +26,9 @@ use super::feed::QUIET_COMMIT;
 use super::isolate::{Part, isolate, reason};
 use super::progress::Progress;
 use super::status::Statuses;
-use super::table::{Catalogs, TableEnd};
+use super::table::TableEnd;
 use super::turnstile::{Turn, Turnstile};
+use crate::catalogs::Catalogs;
 use crate::metrics::Metrics;
 use crate::storage::{Storage, sink_keys};
 
@@ -39,7 +40,7 @@ pub(super) struct Shared {
     pub(super) store: Arc<Store>,
     pub(super) log: LocalLog,
     pub(super) storage: Arc<Storage>,
-    pub(super) catalogs: Arc<dyn Catalogs>,
+    pub(super) catalogs: Arc<Catalogs>,
     pub(super) progress: Arc<Progress>,
     pub(super) statuses: Arc<Statuses>,
     pub(super) apart: Apart,

@@ -7,14 +7,13 @@
 //! ```
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use lakehead_meta::{FlowState, TableMark};
 use lakehead_model::resource::{FilesConfig, TableConfig};
-use lakehead_model::{Position, Secret, StreamId, Timestamp};
+use lakehead_model::{Position, StreamId, Timestamp};
 use lakehead_sink::{Bucket, BucketFiles, StagedFile};
 use lakehead_table::{
     Catalog, Commit, CommitError, Committer, Extensions, LoadedTable, NamespaceIdent, NewFile, Partitions,
@@ -25,35 +24,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::flow::{FlowError, Shared, Task};
-
-/// Finds the catalog of a bucket, and where the files of its tables are.
-pub trait Catalogs: Send + Sync + fmt::Debug {
-    /// The catalog of `bucket`. `token`: the one given with the sink.
-    ///
-    /// # Errors
-    /// A text for the pipeline's failure reason.
-    fn of(&self, bucket: &str, token: Option<Secret>) -> Result<Arc<dyn Catalog>, String>;
-
-    /// Where the files of a table of that catalog are.
-    ///
-    /// # Errors
-    /// A text for the pipeline's failure reason.
-    fn storage(&self, bucket: &str, table: &LoadedTable) -> Result<TableStorage, String>;
-}
-
-/// A server without tables.
-#[derive(Debug)]
-pub struct NoCatalogs;
-
-impl Catalogs for NoCatalogs {
-    fn of(&self, bucket: &str, _: Option<Secret>) -> Result<Arc<dyn Catalog>, String> {
-        Err(format!("bucket {bucket:?} has no catalog"))
-    }
-
-    fn storage(&self, bucket: &str, _: &LoadedTable) -> Result<TableStorage, String> {
-        Err(format!("bucket {bucket:?} has no catalog"))
-    }
-}
 
 /// What of a commit concerns the table; part of the stored intent.
 #[derive(Debug, Serialize, Deserialize)]
@@ -114,7 +84,7 @@ impl Shared {
             Some(lakehead_model::resource::Credentials::Token(token)) => Some(token),
             _ => None,
         };
-        let catalog = self.catalogs.of(&table.bucket, token).map_err(FlowError::new)?;
+        let catalog = self.catalogs.of(&table.bucket, token.as_ref()).map_err(FlowError::new)?;
         let namespace = NamespaceIdent::from_strs(table.namespace.split('.'));
         let namespace =
             namespace.map_err(|e| FlowError::new(format!("namespace {:?}: {e}", table.namespace)))?;

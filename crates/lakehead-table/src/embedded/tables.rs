@@ -78,10 +78,15 @@ impl EmbeddedCatalog {
     /// Makes the folder of metadata in a local bucket: clients write their manifests there before the table exists, and some make
     /// no folders. Nothing is lost if it does not last.
     async fn make_folder(&self, location: &str) -> Result<(), Refusal> {
-        let (Some(root), Some(key)) = (self.files().folder(), self.files().key(location)) else { return Ok(()) };
+        let (Some(root), Some(key)) = (self.files().folder(), self.files().key(location)) else {
+            return Ok(());
+        };
         let folder = root.join(key).join("metadata");
         tokio::fs::create_dir_all(&folder).await.map_err(|e| {
-            Refusal::new(RefusalKind::Unavailable, format!("cannot make the folder {}: {e}", folder.display()))
+            Refusal::new(
+                RefusalKind::Unavailable,
+                format!("cannot make the folder {}: {e}", folder.display()),
+            )
         })
     }
 

@@ -99,7 +99,9 @@ impl World {
                     true => folders.push(entry.path()),
                     false => {
                         let path = entry.path();
-                        found.push(path.strip_prefix(self.folder.path()).unwrap().to_str().unwrap().to_owned());
+                        found.push(
+                            path.strip_prefix(self.folder.path()).unwrap().to_str().unwrap().to_owned(),
+                        );
                     }
                 }
             }
@@ -162,8 +164,11 @@ fn snapshot(id: i64, parent: Option<i64>, sequence: i64, at_ms: i64) -> Snapshot
 }
 
 fn main_ref(id: i64) -> TableUpdate {
-    let retention =
-        SnapshotRetention::Branch { min_snapshots_to_keep: None, max_snapshot_age_ms: None, max_ref_age_ms: None };
+    let retention = SnapshotRetention::Branch {
+        min_snapshots_to_keep: None,
+        max_snapshot_age_ms: None,
+        max_ref_age_ms: None,
+    };
     let reference = SnapshotReference { snapshot_id: id, retention };
     TableUpdate::SetSnapshotRef { ref_name: "main".to_owned(), reference }
 }

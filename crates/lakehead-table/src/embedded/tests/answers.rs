@@ -10,7 +10,8 @@ async fn a_request_that_comes_again_finds_its_answer_after_a_restart_too() {
     let once = attempt(1, "append");
     assert_eq!(world.catalog.answered(&once).await.unwrap(), None);
     let (requirements, updates) = append(&current.metadata, 5, world.now_ms());
-    let done = world.catalog.commit_table(change(requirements.clone(), updates.clone()), Some(&once)).await.unwrap();
+    let done =
+        world.catalog.commit_table(change(requirements.clone(), updates.clone()), Some(&once)).await.unwrap();
     let world = world.restarted();
     let expected = Answer::Table {
         table: t.clone(),
@@ -18,7 +19,8 @@ async fn a_request_that_comes_again_finds_its_answer_after_a_restart_too() {
         metadata_location: done.metadata_location.clone(),
     };
     assert_eq!(world.catalog.answered(&once).await.unwrap(), Some(expected));
-    let shown = world.catalog.answered_table(&t, current.metadata.uuid(), &done.metadata_location).await.unwrap();
+    let shown =
+        world.catalog.answered_table(&t, current.metadata.uuid(), &done.metadata_location).await.unwrap();
     assert_eq!(shown.metadata, done.metadata);
     // Even where nobody looked first, it is not done twice.
     let second = world.catalog.commit_table(change(vec![], vec![set("k", "v")]), Some(&once)).await;

@@ -19,7 +19,8 @@ async fn every_update_of_the_protocol_is_applied() {
     let mut statistics = file.clone();
     statistics["file-footer-size-in-bytes"] = json!(1);
     statistics["blob-metadata"] = json!([]);
-    let spec = json!({ "spec-id": 1, "fields": [{ "source-id": 1, "name": "a_bucket", "transform": "bucket[4]" }] });
+    let spec =
+        json!({ "spec-id": 1, "fields": [{ "source-id": 1, "name": "a_bucket", "transform": "bucket[4]" }] });
     let order = json!({ "order-id": 1, "fields": [
         { "source-id": 1, "transform": "identity", "direction": "asc", "null-order": "nulls-first" },
     ] });

@@ -19,7 +19,8 @@ async fn tables_of_one_name_never_share_a_folder_and_no_two_tables_overlap() {
         let with = NewTableRequest { location: Some(location.to_owned()), ..request() };
         refused(world.catalog.create(&table("u"), with, None).await, RefusalKind::BadRequest, text);
         if location != second.metadata.location() && location != within {
-            let moved = world.commit(vec![], vec![TableUpdate::SetLocation { location: location.to_owned() }]).await;
+            let moved =
+                world.commit(vec![], vec![TableUpdate::SetLocation { location: location.to_owned() }]).await;
             refused(moved, RefusalKind::BadRequest, text);
         }
     }
@@ -48,7 +49,8 @@ async fn a_table_is_renamed_across_namespaces_with_its_files_where_they_are() {
 async fn a_dropped_table_can_be_registered_again() {
     let (world, t, _) = World::with_table().await;
     let last = world.commit(vec![], vec![set("k", "v")]).await.unwrap();
-    let registration = |location: &str, overwrite| Registration { metadata_location: location.to_owned(), overwrite };
+    let registration =
+        |location: &str, overwrite| Registration { metadata_location: location.to_owned(), overwrite };
     let registered = |registration: Registration| {
         let (catalog, t) = (Arc::clone(&world.catalog), table("again"));
         async move { catalog.register(&t, &registration, None).await }
@@ -106,7 +108,10 @@ async fn a_purge_that_a_crash_cut_off_is_resumed() {
     world.catalog.drop_table(&t, false, None).await.unwrap();
     let purge = world.catalog.json(&purge::Purge::of(&record)).unwrap();
     let id = record.uuid.to_string();
-    world.records.write(&[world.catalog.record(RecordKind::Purge, &id, Expected::Absent, Some(purge))]).unwrap();
+    world
+        .records
+        .write(&[world.catalog.record(RecordKind::Purge, &id, Expected::Absent, Some(purge))])
+        .unwrap();
     let world = world.restarted();
     assert_eq!(world.files().len(), 1, "{}", current.metadata_location);
     world.catalog.resume_purges().await.unwrap();

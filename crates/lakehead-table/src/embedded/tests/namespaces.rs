@@ -43,10 +43,18 @@ async fn a_namespace_that_holds_something_stays() {
     let (world, ..) = World::with_table().await;
     let catalog = &world.catalog;
     let n = namespace(&["n"]);
-    refused(catalog.drop_namespace(&n, None).await, RefusalKind::NamespaceNotEmpty, "1 tables and 0 namespaces");
+    refused(
+        catalog.drop_namespace(&n, None).await,
+        RefusalKind::NamespaceNotEmpty,
+        "1 tables and 0 namespaces",
+    );
     catalog.drop_table(&table("t"), false, None).await.unwrap();
     catalog.create_namespace(&namespace(&["n", "m"]), BTreeMap::new(), None).await.unwrap();
-    refused(catalog.drop_namespace(&n, None).await, RefusalKind::NamespaceNotEmpty, "0 tables and 1 namespaces");
+    refused(
+        catalog.drop_namespace(&n, None).await,
+        RefusalKind::NamespaceNotEmpty,
+        "0 tables and 1 namespaces",
+    );
     catalog.drop_namespace(&namespace(&["n", "m"]), None).await.unwrap();
     catalog.drop_namespace(&n, None).await.unwrap();
     refused(catalog.drop_namespace(&n, None).await, RefusalKind::NoSuchNamespace, "n");

@@ -63,7 +63,10 @@ async fn a_table_can_be_made_of_updates_alone_and_with_its_first_snapshot() {
     let requirements = vec![TableRequirement::NotExist];
     let made = TableChange { table: table("s"), requirements: requirements.clone(), updates };
     let made = world.catalog.commit_table(made, None).await.unwrap().metadata;
-    assert_eq!((made.current_snapshot_id(), made.default_partition_spec().is_unpartitioned()), (Some(5), true));
+    assert_eq!(
+        (made.current_snapshot_id(), made.default_partition_spec().is_unpartitioned()),
+        (Some(5), true)
+    );
     assert!(made.location().contains(&format!("/n/s-{}", made.uuid())), "{}", made.location());
     let nothing = TableChange { table: table("x"), requirements, updates: vec![set("k", "v")] };
     refused(world.catalog.commit_table(nothing, None).await, RefusalKind::BadRequest, "add-schema");
