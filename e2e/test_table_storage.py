@@ -95,9 +95,9 @@ def test_kill_9_at_any_moment_ends_exact(copy):
     with copy.load() as load:
         for _ in range(8 * ROUNDS):
             load.wait_acknowledged(100)
-            time.sleep(dice.uniform(0, 1.5))
+            time.sleep(dice.uniform(0, 3))
             copy.server.kill()
             copy.server.start()
     rows = copy.finish(within=90)
     print(f"{len(rows)} rows, {len(copy.table().snapshots())} snapshots")
-    assert len(copy.table().snapshots()) > 4
+    assert len(copy.table().snapshots()) > 3
