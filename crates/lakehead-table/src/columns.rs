@@ -229,6 +229,9 @@ fn drift_of<'a>(there: &[NestedFieldRef], written: impl Iterator<Item = &'a Fiel
         let Some(now) = there.iter().find(|now| Some(now.id) == id) else {
             return Some(format!("column {:?} was dropped from the table", field.name()));
         };
+        if now.name != *field.name() && now.name != "element" {
+            return Some(format!("column {:?} is named {:?} in the table by now", field.name(), now.name));
+        }
         if now.required && field.is_nullable() {
             return Some(format!("column {:?} is required in the table by now", now.name));
         }

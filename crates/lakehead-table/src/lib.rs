@@ -10,6 +10,7 @@ mod commit;
 pub mod conformance;
 mod data_file;
 pub mod embedded;
+mod layout;
 mod manifests;
 mod partitions;
 #[cfg(test)]
@@ -26,6 +27,7 @@ pub use columns::{INGEST_DAY, INGEST_TIME, check, day_of_ingest, fit, schema_of,
 pub use commit::{Commit, CommitError, Committer, NewFile};
 /// Types of the table format that stand in public signatures.
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
+pub use layout::Layout;
 pub use partitions::Partitions;
 pub use rest::{ClientCredentials, REQUEST_SECONDS_DEFAULT, RestAuth, RestCatalog, RestSettings};
 pub use storage::{LocalFiles, TableStorage, storage_of};
