@@ -101,8 +101,7 @@ impl Partitions {
         let Some(splitter) = &self.splitter else { return Ok(Vec::new()) };
         let mut parts = Vec::new();
         for (key, rows) in splitter.split(rows).map_err(|e| refused(&e))? {
-            let folder: Arc<str> = self.folder(key.data()).into();
-            self.values.entry(folder.clone()).or_insert_with(|| key.data().clone());
+            let folder = self.enter(key.data());
             parts.push((folder, rows));
         }
         // In an order that does not depend on hashes.
@@ -110,12 +109,32 @@ impl Partitions {
         Ok(parts)
     }
 
-    /// The folder of a value: what stands in keys is of plain characters, and ends in a hash where that says less than the value.
+    /// The folder of a value, which is that of no other value.
+    fn enter(&mut self, value: &Struct) -> Arc<str> {
+        let first = self.folder(value);
+        let mut folder: Arc<str> = first.as_str().into();
+        for n in 1.. {
+            match self.values.get(&folder) {
+                Some(there) if there == value => break,
+                None => {
+                    self.values.insert(folder.clone(), value.clone());
+                    break;
+                }
+                // Texts can be found whose hashes meet.
+                Some(_) => folder = format!("{first}~{n}").into(),
+            }
+        }
+        folder
+    }
+
+    /// A folder for a value: what stands in keys is of plain characters, and ends in a hash where that says less than the value.
     fn folder(&self, value: &Struct) -> String {
         let path = self.spec.partition_to_path(value, self.schema.clone());
         let tame: String = path.split('/').map(plain).collect::<Vec<_>>().join("/");
         let depth = self.spec.fields().len();
-        if tame == path && path.split('/').count() == depth {
+        // What stands for NULL is also a text.
+        let said = |(part, value): (&str, &Option<Literal>)| value.is_none() || !part.ends_with("=null");
+        if tame == path && path.split('/').count() == depth && path.split('/').zip(value.fields()).all(said) {
             return tame;
         }
         let hash = fnv64(format!("{value:?}").as_bytes());
@@ -195,7 +214,7 @@ fn plain(text: &str) -> String {
     text.chars().take(128).map(tame).collect()
 }
 
-/// 64 bits of a text: enough that two partitions of one commit do not meet.
+/// 64 bits of a text, in which two partitions of one commit hardly ever meet.
 fn fnv64(bytes: &[u8]) -> u64 {
     // FNV-1a.
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

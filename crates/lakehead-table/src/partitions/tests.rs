@@ -76,6 +76,18 @@ async fn rows_are_cut_by_the_values_of_their_columns() {
 }
 
 #[tokio::test]
+async fn values_whose_folders_meet_get_folders_of_their_own() {
+    let (_scene, mut partitions) = partitions(spec(&[(2, "name", Transform::Identity)])).await;
+    let value = |text: &str| Struct::from_iter([Some(Literal::string(text))]);
+    // As if the hash of "b" were that of "a".
+    let taken = partitions.folder(&value("a"));
+    partitions.values.insert(taken.clone().into(), value("b"));
+    assert_eq!(&*partitions.enter(&value("a")), format!("{taken}~1"));
+    assert_eq!(&*partitions.enter(&value("a")), format!("{taken}~1"), "the same again");
+    assert!(partitions.value(&format!("{taken}~1")).unwrap().to_string().contains("\"a\""));
+}
+
+#[tokio::test]
 async fn folders_hold_plain_characters_and_differ_where_values_do() {
     let (_scene, partitions) = partitions(spec(&[(2, "name", Transform::Identity)])).await;
     let folder = |text: &str| partitions.folder(&Struct::from_iter([Some(Literal::string(text))]));
