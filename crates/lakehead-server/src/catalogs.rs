@@ -112,11 +112,17 @@ impl Catalogs {
 mod tests {
     use lakehead_model::clock::ManualClock;
     use lakehead_model::random::SeededRandom;
+    use lakehead_sink::Bucket;
+    use lakehead_table::FileAccess;
 
     use super::*;
 
     fn catalogs(configured: config::Catalog) -> Catalogs {
-        let bucket = config::Bucket { catalog: Some(configured), ..config::Bucket::default() };
+        let bucket = config::Bucket {
+            endpoint: Some("http://127.0.0.1:2".to_owned()),
+            catalog: Some(configured),
+            ..config::Bucket::default()
+        };
         let buckets = BTreeMap::from([
             ("elsewhere".to_owned(), bucket),
             ("plain".to_owned(), config::Bucket::default()),
@@ -146,6 +152,40 @@ mod tests {
         assert_eq!(catalogs.local_files("elsewhere"), LocalFiles::Refused);
         let shown = format!("{:?}", catalogs.of("elsewhere", None).unwrap());
         assert!(shown.contains("RestCatalog") && shown.contains("http://127.0.0.1:1"), "{shown}");
+    }
+
+    #[test]
+    fn files_in_another_catalog_go_where_it_says_and_never_into_folders() {
+        let catalogs = catalogs(configured());
+        let table = |location: &str| {
+            LoadedTable {
+            metadata: Arc::new(
+                serde_json::from_value(serde_json::json!({
+                    "format-version": 2, "table-uuid": "9c12d441-03fe-4693-9a96-a0705ddf69c1",
+                    "location": location, "last-sequence-number": 0, "last-updated-ms": 0, "last-column-id": 1,
+                    "current-schema-id": 0, "schemas": [{"type": "struct", "schema-id": 0, "fields": [
+                        {"id": 1, "name": "n", "required": false, "type": "long"}]}],
+                    "default-spec-id": 0, "partition-specs": [{"spec-id": 0, "fields": []}],
+                    "last-partition-id": 999, "default-sort-order-id": 0,
+                    "sort-orders": [{"order-id": 0, "fields": []}], "properties": {},
+                }))
+                .unwrap(),
+            ),
+            metadata_location: None,
+            config: FileAccess::default(),
+        }
+        };
+        let error = catalogs.storage("elsewhere", &table("s3://lake/t")).unwrap_err();
+        assert!(error.contains("no keys to write with"), "{error}");
+        let mut vended = table("s3://lake/t");
+        for (name, value) in [("s3.access-key-id", "id"), ("s3.secret-access-key", "secret")] {
+            vended.config.0.insert(name.to_owned(), value.to_owned());
+        }
+        let found = catalogs.storage("elsewhere", &vended).unwrap();
+        let Bucket::S3(bucket) = found.bucket else { panic!("a folder") };
+        assert_eq!((bucket.bucket.as_str(), bucket.endpoint.as_str()), ("lake", "http://127.0.0.1:2"));
+        let error = catalogs.storage("elsewhere", &table("file:///etc/t")).unwrap_err();
+        assert!(error.contains("no say over files of this machine"), "{error}");
     }
 
     #[test]

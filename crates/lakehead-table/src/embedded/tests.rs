@@ -2,6 +2,7 @@
 
 mod answers;
 mod commits;
+mod conforming;
 mod evolution;
 mod faults;
 mod locations;
