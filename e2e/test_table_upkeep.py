@@ -1,5 +1,6 @@
 """The upkeep of tables while they are written: rows stay exact, files and snapshots stay few, readers never see an error."""
 
+import random
 import threading
 import time
 
@@ -7,6 +8,7 @@ import pytest
 
 from catalogs import Lake, TableCopy, enable, foreign_rows
 from lakehead import Server
+from load import ROUNDS, SEED
 from processes import wait_until
 
 # A look every second, and the files of removed snapshots go ten seconds later.
@@ -117,3 +119,22 @@ def test_tables_of_other_writers_are_looked_after_as_well(eager_server, lake):
     assert len(copy.table().scan(snapshot_id=tagged).to_arrow()) == 22
     assert failures(eager_server) == []
     copy.finish()
+
+
+def test_kill_9_while_files_are_compacted_and_deleted_ends_exact(eager_server, lake):
+    eager_server.call("POST", "r2-catalog/lake/maintenance-configs", {"compaction": {"state": "enabled", "targetSizeMb": 64}})
+    dice = random.Random(SEED)
+    copy = TableCopy(eager_server, lake, "lake")
+    with copy.load() as load:
+        for _ in range(6 * ROUNDS):
+            load.wait_acknowledged(200)
+            time.sleep(dice.uniform(1, 6))
+            eager_server.kill()
+            eager_server.start()
+        # Undisturbed, for once.
+        time.sleep(15)
+    rows = copy.finish()
+    # What the killed ones had yet to delete is young, and stays; the table is what it should be.
+    assert upkeep(eager_server, "files_compacted") >= 8
+    assert len(copy.table().snapshots()) <= 8 and failures(eager_server) == []
+    print(f"{len(rows)} rows, {data_files(eager_server)} files, {len(copy.files())} of them in the table")
