@@ -88,6 +88,10 @@ impl Keeper {
     fn new(parts: Parts, stopped: Arc<AtomicBool>) -> Keeper {
         let seams = Seams::new(Arc::clone(&parts.clock), Arc::clone(&parts.random), Arc::clone(&parts.disk));
         let upkeep = Upkeep::new(Arc::clone(&parts.random), Arc::clone(&stopped));
+        for step in ["look", "load"].iter().chain(lakehead_table::UPKEEP_STEPS) {
+            // Shown as 0 before the first.
+            let _ = parts.metrics.upkeep_failures.with_label_values(&[*step]);
+        }
         Keeper { seams, upkeep, stopped, watched: Arc::default(), parts }
     }
 
