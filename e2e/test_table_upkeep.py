@@ -62,6 +62,11 @@ def data_files(server: Server) -> int:
     return sum(1 for _ in server.bucket("lake").rglob("*.parquet"))
 
 
+def compact(server: Server, bucket: str):
+    configs = {"compaction": {"state": "enabled", "targetSizeMb": 64}}
+    server.call("POST", f"r2-catalog/{bucket}/maintenance-configs", configs)
+
+
 def failures(server: Server) -> list:
     """There are none before the first."""
     return [sample for sample in server.metrics().samples if sample.name == "upkeep_failures_total" and sample.value]
@@ -72,7 +77,7 @@ def upkeep(server: Server, name: str, **labels) -> int:
 
 
 def test_compaction_and_expiry_while_writing(eager_server, lake):
-    eager_server.call("POST", "r2-catalog/lake/maintenance-configs", {"compaction": {"state": "enabled", "targetSizeMb": 64}})
+    compact(eager_server, "lake")
     copy = TableCopy(eager_server, lake, "lake")
     copy.send(10)
     copy.wait_table()
@@ -122,7 +127,7 @@ def test_tables_of_other_writers_are_looked_after_as_well(eager_server, lake):
 
 
 def test_kill_9_while_files_are_compacted_and_deleted_ends_exact(eager_server, lake):
-    eager_server.call("POST", "r2-catalog/lake/maintenance-configs", {"compaction": {"state": "enabled", "targetSizeMb": 64}})
+    compact(eager_server, "lake")
     dice = random.Random(SEED)
     copy = TableCopy(eager_server, lake, "lake")
     with copy.load() as load:
@@ -138,3 +143,24 @@ def test_kill_9_while_files_are_compacted_and_deleted_ends_exact(eager_server, l
     assert upkeep(eager_server, "files_compacted") >= 8
     assert len(copy.table().snapshots()) <= 8 and failures(eager_server) == []
     print(f"{len(rows)} rows, {data_files(eager_server)} files, {len(copy.files())} of them in the table")
+
+
+def test_the_same_in_an_s3_store(make_server, seaweed):
+    seaweed.create_bucket("upkeep")
+    server = make_server(EAGER + seaweed.configuration("upkeep")).start()
+    lake = enable(server, "upkeep")
+    compact(server, "upkeep")
+    copy = TableCopy(server, lake, "upkeep")
+    for _ in range(20):
+        copy.send(50)
+        time.sleep(1)
+    copy.finish()
+    wait_until("files are compacted", 20, lambda: upkeep(server, "files_compacted") >= 8, every=1)
+
+    def data():
+        return [key for key in seaweed.keys("upkeep") if key.endswith(".parquet")]
+
+    wait_until("files of removed snapshots are gone", 40, lambda: len(data()) < 16, every=1)
+    assert len(copy.finish()) == 1000
+    assert any("/compacted-" in key for key in data()) and failures(server) == []
+    seaweed.delete_bucket("upkeep")
