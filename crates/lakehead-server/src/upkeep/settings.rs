@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use lakehead_model::resource::Maintenance;
+use lakehead_table::embedded::TABLES_FOLDER;
 use lakehead_table::{Compacting, Merging, Orphans, Retention, UpkeepSettings};
 
 use crate::config::Tables;
@@ -24,14 +25,11 @@ const TOGETHER: usize = 25;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MEBIBYTE: u64 = 1 << 20;
 
-/// Where the catalog puts the tables that it makes, in each bucket.
-const FOLDER: &str = "__r2_data_catalog";
-
 /// Whether the catalog has chosen the table's place. A table that was registered may be in another catalog as well, whose snapshots
 /// nobody here knows: of such a one nothing is deleted.
 pub(super) fn is_made_here(location: &str, root: &str) -> bool {
     let below = location.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
-    below.and_then(|rest| rest.strip_prefix(FOLDER)).is_some_and(|rest| rest.starts_with('/'))
+    below.and_then(|rest| rest.strip_prefix(TABLES_FOLDER)).is_some_and(|rest| rest.starts_with('/'))
 }
 
 /// Whether no other table has its place at, in or around this one.
