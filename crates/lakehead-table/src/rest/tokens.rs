@@ -52,7 +52,7 @@ impl Bearer {
 pub(super) enum Tokens {
     None,
     Fixed(Arc<Bearer>),
-    Fetched(Fetched),
+    Fetched(Box<Fetched>),
 }
 
 #[derive(Debug)]
@@ -80,7 +80,12 @@ impl Tokens {
                 };
                 let is_own = endpoint.origin() == base.origin();
                 let headers = if is_own { headers.clone() } else { HeaderMap::new() };
-                Tokens::Fetched(Fetched { endpoint, headers, client: client.clone(), held: Mutex::default() })
+                Tokens::Fetched(Box::new(Fetched {
+                    endpoint,
+                    headers,
+                    client: client.clone(),
+                    held: Mutex::default(),
+                }))
             }
         })
     }
