@@ -88,6 +88,10 @@ impl Keeper {
     fn new(parts: Parts, stopped: Arc<AtomicBool>) -> Keeper {
         let seams = Seams::new(Arc::clone(&parts.clock), Arc::clone(&parts.random), Arc::clone(&parts.disk));
         let upkeep = Upkeep::new(Arc::clone(&parts.random), Arc::clone(&stopped));
+        for step in ["look", "load"].iter().chain(lakehead_table::UPKEEP_STEPS) {
+            // Shown as 0 before the first.
+            let _ = parts.metrics.upkeep_failures.with_label_values(&[*step]);
+        }
         Keeper { seams, upkeep, stopped, watched: Arc::default(), parts }
     }
 
@@ -135,13 +139,22 @@ impl Keeper {
 
     async fn bucket(&self, bucket: &str, publishers: &mut Publishers) -> Result<(), String> {
         let catalog = self.parts.catalogs.of(bucket, None)?;
+        let mut locations = Vec::new();
         for table in all_tables(&*catalog).await.map_err(|e| e.to_string())? {
+            if let Some(loaded) = catalog.load_table(&table).await.map_err(|e| e.to_string())? {
+                locations.push((table, loaded.metadata.location().trim_end_matches('/').to_owned()));
+            }
+        }
+        for (table, location) in &locations {
             if self.stopped.load(Ordering::Relaxed) {
                 return Ok(());
             }
-            match self.table(bucket, &catalog, &table, publishers).await {
-                Ok(report) => self.show(bucket, &table, &report),
-                Err(error) => self.show_failure(bucket, &table, "load", &error),
+            let others =
+                locations.iter().filter(|(other, _)| other != table).map(|(_, place)| place.as_str());
+            let alone = settings::is_alone(location, others);
+            match self.table(bucket, &catalog, (table, alone), publishers).await {
+                Ok(report) => self.show(bucket, table, &report),
+                Err(error) => self.show_failure(bucket, table, "load", &error),
             }
         }
         Ok(())
@@ -151,14 +164,19 @@ impl Keeper {
         &self,
         bucket: &str,
         catalog: &Arc<dyn Catalog>,
-        table: &TableIdent,
+        (table, alone): (&TableIdent, bool),
         publishers: &mut Publishers,
     ) -> Result<UpkeepReport, CatalogError> {
-        let Some(settings) = self.settings(bucket, table).await? else { return Ok(UpkeepReport::default()) };
+        let Some(mut settings) = self.settings(bucket, table).await? else {
+            return Ok(UpkeepReport::default());
+        };
         let Some(loaded) = catalog.load_table(table).await? else { return Ok(UpkeepReport::default()) };
         let refused = |text: String| CatalogError::new(CatalogErrorKind::Refused, text);
         let place = self.parts.catalogs.storage(bucket, &loaded).map_err(refused)?.bucket;
         let files = BucketFiles::open(&place, &self.seams)?;
+        if !alone || !settings::is_made_here(loaded.metadata.location(), files.root()) {
+            settings::delete_nothing(&mut settings);
+        }
         let staging = match settings.compacting {
             Some(_) => Some(self.staging(place, &files, publishers).await?),
             None => None,

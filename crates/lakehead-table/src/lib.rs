@@ -35,8 +35,8 @@ pub use rest::{ClientCredentials, REQUEST_SECONDS_DEFAULT, RestAuth, RestCatalog
 pub use storage::{LocalFiles, TableStorage, storage_of};
 pub use target::{Extensions, MADE_BY, Target, Wanted};
 pub use upkeep::{
-    Claims, Compacted, Compacting, Freed, Merging, Orphans, Retention, Staging, Unresolved, Upkeep,
-    UpkeepReport, UpkeepSettings, UpkeepTable, all_tables,
+    Claims, Compacted, Compacting, Freed, Merging, Orphans, Retention, Staging, UPKEEP_STEPS, Unresolved,
+    Upkeep, UpkeepReport, UpkeepSettings, UpkeepTable, all_tables,
 };
 pub use uuid::Uuid;
 pub use watermark::Writer;

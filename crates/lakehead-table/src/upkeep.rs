@@ -48,6 +48,9 @@ pub use self::retention::Retention;
 
 /// Small files are looked for at least this often: a partition that gets no more is done with fewer of them.
 const COMPACTION_LOOK: Duration = Duration::from_secs(3600);
+/// Names of steps in [`UpkeepReport::failures`].
+pub const UPKEEP_STEPS: &[&str] =
+    &["compact", "compact files", "merge manifests", "expire snapshots", "delete files", "remove orphans"];
 /// Deletions under way at a time.
 const DELETIONS: usize = 8;
 
@@ -362,6 +365,7 @@ impl UpkeepReport {
         step: &'static str,
         done: Result<T, CatalogError>,
     ) -> Result<T, CatalogError> {
+        debug_assert!(UPKEEP_STEPS.contains(&step));
         match done {
             Ok(done) => Ok(done),
             Err(error) if error.kind == CatalogErrorKind::Sync => Err(error),

@@ -13,6 +13,7 @@
 use std::time::Duration;
 
 use lakehead_model::resource::Maintenance;
+use lakehead_table::embedded::TABLES_FOLDER;
 use lakehead_table::{Compacting, Merging, Orphans, Retention, UpkeepSettings};
 
 use crate::config::Tables;
@@ -23,6 +24,28 @@ const SAID_FACTOR: usize = 10;
 const TOGETHER: usize = 25;
 const DAY: Duration = Duration::from_secs(24 * 3600);
 const MEBIBYTE: u64 = 1 << 20;
+
+/// Whether the catalog has chosen the table's place. A table that was registered may be in another catalog as well, whose snapshots
+/// nobody here knows: of such a one nothing is deleted.
+pub(super) fn is_made_here(location: &str, root: &str) -> bool {
+    let below = location.strip_prefix(root).and_then(|rest| rest.strip_prefix('/'));
+    below.and_then(|rest| rest.strip_prefix(TABLES_FOLDER)).is_some_and(|rest| rest.starts_with('/'))
+}
+
+/// Whether no other table has its place at, in or around this one.
+pub(super) fn is_alone<'a>(location: &str, mut others: impl Iterator<Item = &'a str>) -> bool {
+    let within = |inner: &str, outer: &str| {
+        inner.strip_prefix(outer).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    !others.any(|other| within(location, other) || within(other, location))
+}
+
+/// Snapshots and files stay.
+pub(super) fn delete_nothing(settings: &mut UpkeepSettings) {
+    settings.retention.age_milliseconds_max = None;
+    settings.retention.snapshots_max = usize::MAX;
+    settings.orphans = None;
+}
 
 pub(super) fn of(tables: &Tables, maintenance: &Maintenance) -> UpkeepSettings {
     let said = maintenance.snapshot_expiration.as_ref();

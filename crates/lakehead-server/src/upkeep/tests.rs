@@ -245,3 +245,43 @@ fn settings_follow_what_was_said() {
     let none = config::Tables { orphans_after_seconds: 0, ..config::Tables::default() };
     assert_eq!(settings::of(&none, &Maintenance::default()).orphans, None);
 }
+
+#[test]
+fn nothing_is_deleted_of_tables_that_share_their_place_or_were_made_elsewhere() {
+    let here = "s3://lake/__r2_data_catalog/shop/orders-1";
+    assert!(settings::is_made_here(here, "s3://lake"));
+    for location in [
+        "s3://lake/orders",
+        "s3://lake2/__r2_data_catalog/x",
+        "s3://lake/__r2_data_catalog2/x",
+        "s3://lake/a/__r2_data_catalog/x",
+    ] {
+        assert!(!settings::is_made_here(location, "s3://lake"), "{location}");
+    }
+    assert!(settings::is_alone(
+        here,
+        ["s3://lake/__r2_data_catalog/shop/orders-12", "s3://lake/x"].into_iter()
+    ));
+    for other in
+        [here, "s3://lake/__r2_data_catalog/shop", "s3://lake/__r2_data_catalog/shop/orders-1/data/inner"]
+    {
+        assert!(!settings::is_alone(here, [other].into_iter()), "{other}");
+    }
+    let mut settings = settings::of(
+        &config::Tables::default(),
+        &Maintenance {
+            snapshot_expiration: Some(SnapshotExpiration {
+                enabled: true,
+                max_age_seconds: 60,
+                snapshots_min: 5,
+            }),
+            compaction: None,
+        },
+    );
+    settings::delete_nothing(&mut settings);
+    assert_eq!(
+        (settings.retention.age_milliseconds_max, settings.retention.snapshots_max),
+        (None, usize::MAX)
+    );
+    assert_eq!(settings.orphans, None);
+}
