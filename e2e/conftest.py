@@ -68,14 +68,24 @@ def make_server(request, folder):
 
 
 @pytest.fixture(scope="module")
-def lasting_server(request):
-    """One server for the many small cases of a module."""
+def make_lasting_server(request):
+    """Makes servers that end with the module."""
     with tempfile.TemporaryDirectory(prefix="lakehead-e2e-") as path:
-        server = Server(Path(path) / "server")
-        request.node.servers = [server]
-        with ending(request.node.servers):
-            yield server.start()
-            assert server.process.running(), "the server ended"
+        servers = request.node.servers = []
+
+        def make(configuration: str = "") -> Server:
+            servers.append(Server(Path(path) / f"server-{len(servers)}", configuration))
+            return servers[-1]
+
+        with ending(servers):
+            yield make
+            assert all(server.process.running() for server in servers), "a server ended"
+
+
+@pytest.fixture(scope="module")
+def lasting_server(make_lasting_server):
+    """One server for the many small cases of a module."""
+    return make_lasting_server().start()
 
 
 @pytest.fixture

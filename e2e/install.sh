@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the end-to-end tests run against (DuckDB, PyArrow, SeaweedFS, the official clients) and prints the folder:
+# Installs what the end-to-end tests run against (DuckDB, PyArrow, PyIceberg, ClickHouse, SeaweedFS, the official clients) and
+# prints the folder:
 #   <folder>/venv            Python with requirements.txt
 #   <folder>/node_modules    wrangler, the TypeScript SDK and a Node new enough for them
 #   <folder>/legacy          wranglers that create pipelines of the older product (wrangler-3, wrangler-4)

@@ -1,9 +1,10 @@
-"""A real S3 store (SeaweedFS) on loopback ports of its own."""
+"""A real S3 store with an Iceberg catalog over it (SeaweedFS), on loopback ports of its own."""
 
 import hashlib
 import hmac
 import json
 import os
+import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,14 +31,17 @@ class Seaweed:
         }]}))
         self.port = free_port()
         self.endpoint = f"http://127.0.0.1:{self.port}"
-        weed = Path(sys.executable).parent / "weed"
+        catalog_port, self.master_port = free_port(), free_port()
+        # Takes the store's keys as client id and secret at `/v1/oauth/tokens`.
+        self.catalog_uri = f"http://127.0.0.1:{catalog_port}"
+        self.weed = Path(sys.executable).parent / "weed"
         data = folder / "data"
         command = [
-            weed, "-logtostderr=true", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-            f"-master.port={free_port()}", "-master.telemetry=false", "-master.volumeSizeLimitMB=256",
+            self.weed, "-logtostderr=true", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+            f"-master.port={self.master_port}", "-master.telemetry=false", "-master.volumeSizeLimitMB=256",
             "-volume.max=100", f"-volume.port={free_port()}", "-filer=true", f"-filer.port={free_port()}",
             "-s3=true", f"-s3.port={self.port}", "-s3.ip.bind=127.0.0.1", f"-s3.config={identities}",
-            "-s3.port.iceberg=0", "-s3.port.lance=0", "-s3.iam=false",
+            f"-s3.port.iceberg={catalog_port}", "-s3.port.lance=0", "-s3.iam=false",
             f"-s3.localSocket={data}/s3.sock", f"-filer.localSocket={data}/filer.sock",
         ]
         self._spawn = lambda: Process(command, folder / "seaweed.log", {"HOME": str(folder), "PATH": os.environ["PATH"]})
@@ -71,6 +75,13 @@ class Seaweed:
         with self.files.open_output_stream(f"{name}/.warm") as out:
             out.write(b"x")
         self.files.delete_file(f"{name}/.warm")
+
+    def create_warehouse(self, name: str):
+        """A bucket for tables: warehouse `s3://name` of the catalog. In it, objects are where the catalog's tables are."""
+        order = f"s3tables.bucket -create -name {name} -account admin\n"
+        done = subprocess.run([self.weed, "shell", f"-master=127.0.0.1:{self.master_port}"], input=order, text=True,
+                              capture_output=True, timeout=60, check=False)
+        assert done.returncode == 0 and "error" not in done.stdout.lower(), f"{done.stdout}\n{done.stderr}"
 
     def delete_bucket(self, name: str):
         self.files.delete_dir(name)

@@ -12,7 +12,8 @@ use lakehead_meta::{FlowKey, FlowState, Store};
 use lakehead_model::resource::{FilesConfig, Sink, Stream, TableConfig};
 use lakehead_model::{Clock, Position, Timestamp};
 use lakehead_sink::{
-    Bucket, FirstRecord, MemoryBudget, Publisher, Seams as SinkSeams, Uploads, Writer, WriterSettings,
+    Bucket, FirstRecord, MemoryBudget, OpenFiles, Publisher, Seams as SinkSeams, Uploads, Writer,
+    WriterSettings,
 };
 use lakehead_transform::Statement;
 use tokio::runtime::Handle;
@@ -169,6 +170,7 @@ impl<'a> Flow<'a> {
     ) -> Result<Self, FlowError> {
         let staging_dir = shared.staging_dir(task.key);
         let publisher = |place: Place<'_>| {
+            let is_table = matches!(place, Place::Of(_));
             let place = match place {
                 Place::Of(bucket) => bucket.clone(),
                 Place::Named(bucket) => {
@@ -177,9 +179,9 @@ impl<'a> Flow<'a> {
                     shared.storage.locate(bucket, keys.as_ref()).map_err(FlowError::new)?
                 }
             };
-            shared.publisher(task.key, place, &staging_dir, patience, order)
+            shared.publisher(task.key, (place, is_table), &staging_dir, patience, order)
         };
-        let named = task.table.as_ref().map(|table| shared.named(task, table)).transpose()?;
+        let named = task.table.as_ref().map(|table| shared.named(task.sink.id, table)).transpose()?;
         let route = Route { stream: task.stream.name.clone(), pipeline: task.pipeline.clone() };
         let mut letters =
             DeadLetters::new(&shared.data_dir, task.key, task.version, route, Arc::clone(&shared.disk));
@@ -203,6 +205,7 @@ impl<'a> Flow<'a> {
         lakehead_sink::clean_staging(shared.disk.as_ref(), &staging_dir, &[])?;
 
         let settings = WriterSettings {
+            open_files: table.as_ref().map_or(OpenFiles::BY_TIME, TableEnd::open_files),
             config: files,
             format: task.sink.format.clone(),
             staging_dir,
@@ -338,12 +341,18 @@ impl Shared {
     pub(super) fn publisher(
         &self,
         key: FlowKey,
-        bucket: Bucket,
+        (bucket, is_table): (Bucket, bool),
         staging_dir: &std::path::Path,
         patience: Option<Duration>,
         order: &watch::Receiver<Order>,
     ) -> Result<Publisher, FlowError> {
-        let made = Publisher::new(bucket, staging_dir.to_owned(), &self.sink_seams, self.uploads.clone());
+        let (staging_dir, seams, uploads) = (staging_dir.to_owned(), &self.sink_seams, self.uploads.clone());
+        let made = async {
+            match is_table {
+                true => Publisher::unprobed(bucket, staging_dir, seams, uploads).await,
+                false => Publisher::new(bucket, staging_dir, seams, uploads).await,
+            }
+        };
         let made = self.shown(key, SHOWN_AFTER, made);
         let mut order = order.clone();
         self.async_runtime.block_on(async {

@@ -16,8 +16,8 @@ use std::sync::Arc;
 
 use iceberg::spec;
 use iceberg::spec::{
-    NestedField, Operation, PrimitiveType, Schema, Snapshot, SnapshotReference, SnapshotRetention, Summary,
-    Transform, Type, UnboundPartitionSpec,
+    self, NestedField, Operation, PrimitiveType, Schema, Snapshot, SnapshotReference, SnapshotRetention,
+    Summary, Transform, Type, UnboundPartitionSpec,
 };
 use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate};
 use lakehead_disk::SystemDisk;
