@@ -14,7 +14,6 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use iceberg::spec;
 use iceberg::spec::{
     self, NestedField, Operation, PrimitiveType, Schema, Snapshot, SnapshotReference, SnapshotRetention,
     Summary, Transform, Type, UnboundPartitionSpec,
