@@ -20,6 +20,8 @@ struct Decided {
     current: CurrentTable,
     record: TableRecord,
     write: Option<RecordWrite>,
+    /// The file before this one.
+    previous: Option<String>,
     /// Files that the change makes superfluous.
     superseded: Vec<String>,
 }
@@ -119,6 +121,10 @@ impl EmbeddedCatalog {
                 return Err(refusal);
             }
         }
+        // Whoever begins now begins with the new one.
+        for location in decided.iter().filter_map(|one| one.previous.as_ref()) {
+            self.metadata.cache.forget(location);
+        }
         self.remove_superseded(decided.iter().flat_map(|one| one.superseded.iter().cloned())).await;
         Ok(Some(decided.into_iter().map(|one| one.current).collect()))
     }
@@ -195,12 +201,13 @@ impl EmbeddedCatalog {
         let Plan { metadata, next, record } = plan;
         let Some(Next { expected, expired }) = next else {
             let current = CurrentTable { metadata, metadata_location: record.metadata_location.clone() };
-            return Ok(Decided { current, record, write: None, superseded: Vec::new() });
+            return Ok(Decided { current, record, write: None, previous: None, superseded: Vec::new() });
         };
         let number = if expected == Expected::Absent { 0 } else { record.number + 1 };
         let metadata_location = self.metadata.write(&metadata, number).await?;
         let superseded =
             expired.into_iter().filter(|file| is_metadata_of(&metadata, &record, file)).collect();
+        let previous = Some(record.metadata_location);
         let record = TableRecord {
             uuid: record.uuid,
             location: metadata.location().to_owned(),
@@ -208,7 +215,8 @@ impl EmbeddedCatalog {
             number,
         };
         let write = Some(self.table_write(table, &record, expected)?);
-        Ok(Decided { current: CurrentTable { metadata, metadata_location }, record, write, superseded })
+        let current = CurrentTable { metadata, metadata_location };
+        Ok(Decided { current, record, write, previous, superseded })
     }
 
     /// Removes files that were written for nothing: nobody knows them.

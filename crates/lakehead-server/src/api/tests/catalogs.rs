@@ -1,5 +1,6 @@
 use axum::body::Body;
 use http::Method;
+use lakehead_meta::records::{Expect, Space, Write};
 use serde_json::json;
 
 use super::{SINKS, STREAMS, Server, server};
@@ -115,4 +116,89 @@ async fn a_catalog_that_a_sink_uses_stays() {
     server.post_nothing(delete).await.refused(400, 1007, "the catalog of bucket \"lake\" is used by rows");
     server.delete(&format!("{SINKS}/{id}")).await;
     assert_eq!(server.post_nothing(delete).await.status, 200);
+}
+
+impl Server {
+    /// Records of a namespace `a.b` and a table `t` in it, in the catalog of `lake`, as the catalog writes them.
+    fn add_table(&self) {
+        let catalog = self.world.store.catalog();
+        let id = &catalog.buckets["lake"].catalog.as_ref().expect("a catalog").id;
+        let record = json!({
+            "uuid": "00000000-0000-4000-8000-000000000007", "location": "file:///x", "number": 0,
+            "metadata_location": "file:///x/metadata/00000-x.metadata.json",
+        });
+        let write = |space, below: &str, value: serde_json::Value| Write {
+            space,
+            key: format!("{id}:{below}"),
+            expect: Expect::Absent,
+            value: Some(value.to_string().into_bytes()),
+        };
+        let writes = [
+            write(Space::Namespace, "a/", json!({})),
+            write(Space::Namespace, "a/b/", json!({})),
+            write(Space::Table, "a/b/t", record),
+        ];
+        self.world.store.write_catalog_records(&writes).expect("written");
+    }
+}
+
+#[tokio::test]
+async fn the_tables_of_a_catalog_are_listed_and_each_may_have_maintenance_of_its_own() {
+    let server = server();
+    server.post("/r2/buckets", json!({ "name": "lake" })).await;
+    server.post_nothing("/r2-catalog/lake/enable").await;
+    server.add_table();
+    let namespaces = server.get("/r2-catalog/lake/namespaces").await;
+    assert_eq!(namespaces.result()["namespaces"], json!([["a"], ["a", "b"]]));
+    let tables = server.get("/r2-catalog/lake/namespaces/a%1Fb/tables").await;
+    assert_eq!(tables.result()["identifiers"], json!([{ "namespace": ["a", "b"], "name": "t" }]));
+    let above = server.get("/r2-catalog/lake/namespaces/a/tables").await;
+    assert_eq!(above.result()["identifiers"], json!([]));
+    let configs = "/r2-catalog/lake/namespaces/a%1Fb/tables/t/maintenance-configs";
+    let of_catalog = json!({ "compaction": { "state": "enabled", "targetSizeMb": 256 } });
+    server.post("/r2-catalog/lake/maintenance-configs", of_catalog).await;
+    let found = server.get(configs).await;
+    let inherited = json!({ "compaction": { "state": "enabled", "target_size_mb": "256" } });
+    assert_eq!(found.result()["maintenance_config"], inherited);
+    let own = json!({ "compaction": { "state": "disabled" } });
+    let changed = server.post(configs, own).await;
+    let kept = json!({ "compaction": { "state": "disabled", "target_size_mb": "256" } });
+    assert_eq!(*changed.result(), kept);
+    let other = json!({ "compaction": { "state": "enabled", "targetSizeMb": 64 } });
+    server.post("/r2-catalog/lake/maintenance-configs", other).await;
+    assert_eq!(server.get(configs).await.result()["maintenance_config"], kept, "its own wins");
+    let missing = "/r2-catalog/lake/namespaces/a%1Fb/tables/u/maintenance-configs";
+    server.get(missing).await.refused(404, 40403, "The catalog has no such table");
+    server.post(missing, json!({})).await.refused(404, 40403, "");
+}
+
+#[tokio::test]
+async fn a_catalog_with_tables_goes_with_force_alone_and_its_bucket_not_at_all() {
+    let server = server();
+    server.post("/r2/buckets", json!({ "name": "lake" })).await;
+    server.post_nothing("/r2-catalog/lake/enable").await;
+    server.add_table();
+    let refused = server.post_nothing("/r2-catalog/lake/delete").await;
+    refused.refused(400, 1007, "the catalog of bucket \"lake\" has 1 tables; drop them first");
+    server.delete("/r2/buckets/lake").await.refused(400, 1007, "the catalog of bucket \"lake\" has 1 tables");
+    assert_eq!(server.post_nothing("/r2-catalog/lake/delete?force=true").await.status, 200);
+    server.post_nothing("/r2-catalog/lake/enable").await;
+    let namespaces = server.get("/r2-catalog/lake/namespaces").await;
+    assert_eq!(namespaces.result()["namespaces"], json!([]), "it begins anew");
+    assert_eq!(server.delete("/r2/buckets/lake").await.status, 200);
+}
+
+#[tokio::test]
+async fn a_sink_onto_a_table_that_is_there_is_refused() {
+    let server = server();
+    server.post("/r2/buckets", json!({ "name": "lake" })).await;
+    server.post_nothing("/r2-catalog/lake/enable").await;
+    server.add_table();
+    let sink = |table: &str| {
+        let config = json!({ "bucket": "lake", "namespace": "a.b", "table_name": table, "token": "t" });
+        json!({ "name": table, "type": "r2_data_catalog", "format": { "type": "parquet" }, "config": config })
+    };
+    let refused = server.post(SINKS, sink("t")).await;
+    refused.refused(400, 1012, "Cannot create sink for existing catalog table: a.b.t");
+    assert_eq!(server.post(SINKS, sink("u")).await.status, 200);
 }
