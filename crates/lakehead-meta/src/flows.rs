@@ -11,7 +11,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use lakehead_model::{PipelineId, Position, StreamId};
+use lakehead_model::{PipelineId, Position, SinkId, StreamId};
 use serde::{Deserialize, Serialize};
 
 use crate::journal::Made;
@@ -81,6 +81,8 @@ pub struct FlowState {
 /// What is known of a flow's last commit into a table.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TableMark {
+    /// The sink whose table it is.
+    pub sink: SinkId,
     /// The table's UUID, upper and lower half.
     pub uuid: (u64, u64),
     /// The first position that is not in it.
@@ -250,6 +252,17 @@ impl Store {
     pub fn drop_intent(&self, key: FlowKey, expected_committed: Position) -> Result<(), Error> {
         let (version, stored) = self.expect_flow(key, expected_committed)?;
         self.put_flow(key, Expect::Version(version), &Stored { intent: None, ..stored })
+    }
+
+    /// Forgets the flow's table, and an intent to commit into it: the next commit is the first into whatever table there is. Only
+    /// if that one does not have the intent's rows.
+    ///
+    /// # Errors
+    /// As [`Store::drop_intent`].
+    pub fn forget_table(&self, key: FlowKey, expected_committed: Position) -> Result<(), Error> {
+        let (version, stored) = self.expect_flow(key, expected_committed)?;
+        let state = FlowState { table: None, ..stored.state };
+        self.put_flow(key, Expect::Version(version), &Stored { state, intent: None })
     }
 
     /// Forgets a pipeline's flows and their journals; fine if there are none.

@@ -37,6 +37,9 @@ pub struct Made {
     pub sink: Option<SinkId>,
     /// The bucket of the files, by its name in the API.
     pub bucket: Option<String>,
+    /// The table that the files were added to, if they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub table: Option<MadeTable>,
     /// The files, whole.
     #[serde(default)]
     pub files: Vec<MadeFile>,
@@ -54,6 +57,17 @@ pub struct MadeFile {
     pub rows: u64,
     /// Of the content.
     pub crc32c: u32,
+}
+
+/// A table, as it was when files were added to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MadeTable {
+    /// With dots between its parts.
+    pub namespace: String,
+    /// In the namespace.
+    pub name: String,
+    /// Upper and lower half.
+    pub uuid: (u64, u64),
 }
 
 /// A file of dead letters.

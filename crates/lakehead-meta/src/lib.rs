@@ -41,7 +41,7 @@ pub use catalog::{Catalog, Legacy};
 pub use error::{Error, ErrorKind};
 pub use flows::{FlowKey, FlowRecord, FlowState, TableMark};
 pub use identity::Identity;
-pub use journal::{Before, Entry, Head, Ledger, Made, MadeFile, MadeLetters};
+pub use journal::{Before, Entry, Head, Ledger, Made, MadeFile, MadeLetters, MadeTable};
 pub use resources::{Change, Store};
 pub use sqlite::SqliteRecords;
 pub use tokens::{NewToken, USES_SAVED_EVERY};

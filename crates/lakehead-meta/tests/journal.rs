@@ -40,6 +40,7 @@ fn state(version: u64, committed: u64) -> FlowState {
 
 fn made(name: &str) -> Made {
     Made {
+        table: None,
         sink: Some(SinkId(4)),
         bucket: Some("lake".into()),
         files: vec![MadeFile { key: name.into(), size_bytes: 1000, rows: 16, crc32c: 0xFFFF_FFFF }],

@@ -17,7 +17,7 @@ use lakehead_decode::{Bounds, Decoder, arrow_schema, frame_lines};
 use lakehead_disk::SystemDisk;
 use lakehead_model::resource::{FileNaming, FilesConfig, ParquetFormat, RollingPolicy, SinkFormat};
 use lakehead_model::{Position, Schema, StreamId, SystemClock, SystemRandom, Timestamp};
-use lakehead_sink::{FirstRecord, Seams, Writer, WriterSettings};
+use lakehead_sink::{FirstRecord, OpenFiles, Seams, Writer, WriterSettings};
 use lakehead_transform::{Source, Statement, compile};
 
 const FIRST: FirstRecord = FirstRecord { position: Position::ZERO, ingest_time: Timestamp(0) };
@@ -142,6 +142,7 @@ fn with_ingest_time(batch: &arrow::array::RecordBatch) -> arrow::array::RecordBa
 
 fn settings(dir: &Path) -> WriterSettings {
     WriterSettings {
+        open_files: OpenFiles::BY_TIME,
         config: FilesConfig {
             account_id: String::new(),
             bucket: String::new(),

@@ -25,14 +25,15 @@ use std::sync::Arc;
 use lakehead_disk::Disk;
 use lakehead_log::LocalLog;
 use lakehead_meta::{FlowKey, Ledger, Store, Totals};
-use lakehead_model::Random;
 use lakehead_model::resource::Pipeline;
+use lakehead_model::{Clock, Random};
 use lakehead_sink::Uploads;
 use tokio::runtime::Handle;
 
 use self::findings::Findings;
 use self::journal::Tally;
 use self::letters::Listings;
+use crate::catalogs::Catalogs;
 use crate::control::{Audit, Auditor, DifferenceKind, Error, PastAudit, Recount, StatementAudit};
 use crate::runtime::turnstile::Turnstile;
 use crate::storage::Storage;
@@ -47,6 +48,8 @@ pub(crate) struct Parts {
     pub(crate) store: Arc<Store>,
     pub(crate) log: LocalLog,
     pub(crate) storage: Arc<Storage>,
+    pub(crate) catalogs: Arc<Catalogs>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) random: Arc<dyn Random>,
     pub(crate) uploads: Uploads,

@@ -29,12 +29,13 @@ mod tests;
 
 use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 
 use lakehead_disk::Disk;
 use lakehead_meta::Store;
 use lakehead_model::{Clock, Random};
-use lakehead_sink::{BucketFiles, Seams};
+use lakehead_sink::{Bucket, BucketFiles, Seams};
 use lakehead_table::embedded::{EmbeddedCatalog, EmbeddedParts, MetadataCache};
 use parking_lot::Mutex;
 
@@ -111,9 +112,15 @@ impl EmbeddedCatalogs {
             return Ok(Arc::clone(catalog));
         }
         let place = self.parts.storage.locate(bucket, None).map_err(NoCatalog::Unusable)?;
+        if let Bucket::Local { root } = &place {
+            check_folder(root)?;
+        }
         let CatalogParts { store, clock, random, disk, .. } = &self.parts;
         let seams = Seams::new(Arc::clone(clock), Arc::clone(random), Arc::clone(disk));
         let files = BucketFiles::open(&place, &seams).map_err(|e| NoCatalog::Unusable(e.to_string()))?;
+        let has_it =
+            |id: &String| catalog.buckets.values().any(|b| b.catalog.as_ref().is_some_and(|c| c.id == *id));
+        open.retain(|id, _| has_it(id));
         let opened = Arc::new(EmbeddedCatalog::new(EmbeddedParts {
             catalog_id: found.id.clone(),
             files,
@@ -146,5 +153,16 @@ impl EmbeddedCatalogs {
 
     fn storage(&self) -> &Storage {
         &self.parts.storage
+    }
+}
+
+/// Readers take the locations of files as they are, undecoded, and some read `#` and `?` as parts of a URL.
+fn check_folder(root: &Path) -> Result<(), NoCatalog> {
+    match root.to_string_lossy().chars().find(|c| matches!(c, '#' | '?' | '%')) {
+        Some(c) => Err(NoCatalog::Unusable(format!(
+            "the folder `{}` has {c:?} in its path, which readers of tables do not understand; move the bucket",
+            root.display()
+        ))),
+        None => Ok(()),
     }
 }

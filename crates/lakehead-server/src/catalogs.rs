@@ -58,6 +58,13 @@ impl Catalogs {
         Catalogs { configured, embedded, storage, clock, random, open: Mutex::default() }
     }
 
+    /// Those of a server without tables.
+    #[cfg(test)]
+    pub(crate) fn none(storage: Arc<Storage>, clock: Arc<dyn Clock>, random: Arc<dyn Random>) -> Self {
+        let none: Embedded = Arc::new(|_| Err("there are no tables here".to_owned()));
+        Catalogs::new(&BTreeMap::new(), none, storage, clock, random)
+    }
+
     /// Whether the bucket's tables are in the catalog that is built in.
     pub fn is_embedded(&self, bucket: &str) -> bool {
         !self.configured.contains_key(bucket)

@@ -18,7 +18,7 @@ use lakehead_model::resource::{
     SinkFormat,
 };
 use lakehead_model::{Position, StreamId, SystemClock, SystemRandom, Timestamp};
-use lakehead_sink::{FirstRecord, Seams, StagedFile, Writer, WriterSettings};
+use lakehead_sink::{FirstRecord, OpenFiles, Seams, StagedFile, Writer, WriterSettings};
 
 const FIRST: FirstRecord = FirstRecord { position: Position::ZERO, ingest_time: Timestamp(0) };
 const ROWS: usize = 1 << 18;
@@ -103,6 +103,7 @@ fn run(dir: &std::path::Path, format: &SinkFormat, batches: &[RecordBatch]) -> (
         std::fs::remove_file(entry.unwrap().path()).unwrap();
     }
     let settings = WriterSettings {
+        open_files: OpenFiles::BY_TIME,
         config: FilesConfig {
             account_id: String::new(),
             bucket: String::new(),

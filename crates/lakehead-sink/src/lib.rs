@@ -24,7 +24,7 @@
 //!
 //! So each row is visible exactly once, and a file is visible whole or not at all. Nothing depends on listing a bucket.
 //!
-//! **Bounds.** A writer has at most [`OPEN_FILES_MAX`] files open; all writers of a process hold at most a
+//! **Bounds.** A writer has at most [`OPEN_FILES_MAX`] files open, or [`OpenFiles::BY_VALUE`]; all writers of a process hold at most a
 //! [`MemoryBudget`] of rows not yet on disk (plus [`JSON_BUFFER_BYTES`] and, gzipped, about 0.4 MiB for each open JSON
 //! file); all uploads of a process hold at most [`Uploads`] parts in memory.
 //!
@@ -34,6 +34,7 @@ mod bucket_files;
 mod encode;
 mod error;
 mod key;
+mod lone;
 mod memory;
 mod naming;
 mod publish;
@@ -47,9 +48,10 @@ pub use bucket_files::{BucketFiles, ListedFile};
 pub use encode::{JSON_BUFFER_BYTES, check_columns, json_lines};
 pub use error::{Error, ErrorKind};
 pub use key::validate;
+pub use lone::LoneFile;
 pub use memory::{MEMORY_BYTES_DEFAULT, MemoryBudget};
 pub use naming::FirstRecord;
 pub use publish::{Bucket, LeftUploads, Published, Publisher, S3Bucket, Store, UploadLimits, Uploads};
 pub use recount::{Recounted, Recounter};
 pub use staged::{StagedFile, clean_staging};
-pub use writer::{OPEN_FILES_MAX, Prepared, Roll, Seams, Writer, WriterSettings, Written};
+pub use writer::{OPEN_FILES_MAX, OpenFiles, Prepared, Roll, Seams, Writer, WriterSettings, Written};

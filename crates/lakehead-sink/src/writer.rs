@@ -1,6 +1,6 @@
 //! One flow's rows on their way into staged files.
 //!
-//! **Bounds:** at most [`OPEN_FILES_MAX`] files open, one for each partition; rows in memory by the shared [`MemoryBudget`].
+//! **Bounds:** at most [`OpenFiles::max`] files open, one for each partition; rows in memory by the shared [`MemoryBudget`].
 //! **Invariant:** after an error other than [`ErrorKind::OpenFiles`] a writer holds an unknown part of the last batch: it
 //! must be abandoned, and the flow starts again from its committed position.
 
@@ -24,8 +24,24 @@ use crate::naming::{FirstRecord, Names};
 use crate::staged::{Output, STAGED_SUFFIX, remove};
 use crate::{Error, ErrorKind, MemoryBudget, StagedFile};
 
-/// Files a writer has open at most. Reaching it asks for a roll.
+/// Files a writer has open at most where time decides about partitions. Reaching it asks for a roll.
 pub const OPEN_FILES_MAX: usize = 16;
+
+/// How many files a writer may have open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenFiles {
+    /// As many ask for a roll.
+    pub roll_at: usize,
+    /// More are refused.
+    pub max: usize,
+}
+
+impl OpenFiles {
+    /// Where time decides about partitions: a batch is of one.
+    pub const BY_TIME: OpenFiles = OpenFiles { roll_at: OPEN_FILES_MAX, max: OPEN_FILES_MAX };
+    /// Where values do: a batch may have as many as it has rows.
+    pub const BY_VALUE: OpenFiles = OpenFiles { roll_at: 256, max: 2048 };
+}
 
 /// What a writer takes from the outside world.
 #[derive(Debug, Clone)]
@@ -55,6 +71,7 @@ pub struct WriterSettings {
     pub stream: StreamId,
     /// Tells flows into one sink apart in serial names: `00012-000`, `00012-001`.
     pub writer_index: u32,
+    pub open_files: OpenFiles,
     /// Keys and values for the footers of Parquet files; JSON files have no place for them.
     pub origin: Vec<(String, String)>,
 }
@@ -70,7 +87,7 @@ pub enum Roll {
     Age,
     /// No row came for `inactivity_seconds`.
     Inactivity,
-    /// [`OPEN_FILES_MAX`] files are open.
+    /// [`OpenFiles::roll_at`] files are open.
     OpenFiles,
 }
 
@@ -259,7 +276,7 @@ impl Writer {
         if reached(self.rolling.rows, |file| file.rows) {
             return Some(Roll::Rows);
         }
-        if self.open.len() >= OPEN_FILES_MAX {
+        if self.open.len() >= self.settings.open_files.roll_at {
             return Some(Roll::OpenFiles);
         }
         let now = self.seams.clock.monotonic();
@@ -370,10 +387,11 @@ impl Writer {
         partition: &str,
         first: FirstRecord,
     ) -> Result<OpenFile, Error> {
-        if self.open.len() >= OPEN_FILES_MAX {
+        let max = self.settings.open_files.max;
+        if self.open.len() >= max {
             return Err(Error::new(
                 ErrorKind::OpenFiles,
-                format!("{OPEN_FILES_MAX} files are open; a file for {partition:?} would be one too many"),
+                format!("{max} files are open; a file for {partition:?} would be one too many"),
             ));
         }
         let disk = &self.seams.disk;

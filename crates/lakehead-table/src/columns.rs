@@ -31,7 +31,7 @@ pub const INGEST_TIME: &str = "__ingest_ts";
 /// The partition field made of it.
 pub const INGEST_DAY: &str = "__ingest_ts_day";
 /// What the library reads and writes ids of fields under.
-const FIELD_ID: &str = "PARQUET:field_id";
+pub(crate) const FIELD_ID: &str = "PARQUET:field_id";
 
 const UTC: &str = "+00:00";
 

@@ -126,7 +126,7 @@ impl Committer {
             let base = self.load().await?;
             match commit.writer.verdict(&base, commit.table, commit.believed, (commit.id, commit.until)) {
                 Verdict::Done => return Ok(()),
-                Verdict::Stop(text) => return Err(CommitError::Stop(text)),
+                Verdict::Stop(text) => return Err(CommitError::Stop(format!("{}: {text}", self.table))),
                 Verdict::Append => {}
             }
             refused = self.discard(refused, &base).await;

@@ -46,6 +46,7 @@ pub const CHECKS: &[(&str, Check)] = &[
         Box::pin(a_change_whose_requirements_do_not_hold_changes_nothing(s))
     }),
     ("the same change comes again as a conflict", |s| Box::pin(the_same_change_comes_again_as_a_conflict(s))),
+    ("of changes of one state one is applied", |s| Box::pin(of_changes_of_one_state_one_is_applied(s))),
     ("writers that race are applied one after the other", |s| {
         Box::pin(writers_that_race_are_applied_one_after_the_other(s))
     }),
@@ -140,12 +141,12 @@ async fn nested_namespaces_are_listed_below_their_parent(subject: Subject) {
         return;
     }
     made.expect("a namespace");
-    assert_eq!(catalog.namespaces(Some(&outer)).await.expect("a list"), [inner.clone()]);
+    assert_eq!(catalog.namespaces(Some(&outer)).await.expect("a list"), std::slice::from_ref(&inner));
     assert_eq!(catalog.namespaces(Some(&inner)).await.expect("a list"), []);
     assert!(!catalog.namespaces(None).await.expect("a list").contains(&inner));
     let table = TableIdent::new(inner.clone(), "t".to_owned());
     catalog.create_table(&table, new_table()).await.expect("a table");
-    assert_eq!(catalog.tables(&inner).await.expect("a list"), [table.clone()]);
+    assert_eq!(catalog.tables(&inner).await.expect("a list"), std::slice::from_ref(&table));
     assert_eq!(catalog.tables(&outer).await.expect("a list"), []);
     subject.load(&table).await;
 }
@@ -256,6 +257,29 @@ async fn the_same_change_comes_again_as_a_conflict(subject: Subject) {
     let again = subject.catalog.commit(change).await.expect_err("a commit applied twice");
     assert_eq!(again.kind, CatalogErrorKind::Conflict, "{again}");
     assert_eq!(subject.load(&table).await.metadata.snapshots().count(), 1);
+}
+
+async fn of_changes_of_one_state_one_is_applied(subject: Subject) {
+    let (table, made) = subject.table("t").await;
+    let mut commits = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let (catalog, metadata) = (Arc::clone(&subject.catalog), Arc::clone(&made.metadata));
+        let table = table.clone();
+        commits.spawn(async move {
+            let (requirements, updates) = (unchanged(&metadata), append(&metadata, number));
+            (number, catalog.commit(TableChange { table, requirements, updates }).await)
+        });
+    }
+    let mut applied = Vec::new();
+    for (number, outcome) in commits.join_all().await {
+        match outcome {
+            Ok(_) => applied.push(number.to_string()),
+            Err(e) => assert_eq!(e.kind, CatalogErrorKind::Conflict, "{e}"),
+        }
+    }
+    let metadata = subject.load(&table).await.metadata;
+    assert_eq!(metadata.snapshots().count(), 1);
+    assert_eq!(applied, [metadata.properties()["number"].clone()]);
 }
 
 /// Writers, and commits of each, of the race.

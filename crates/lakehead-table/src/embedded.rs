@@ -46,7 +46,7 @@ use uuid::Uuid;
 
 pub use answers::{ANSWERS_MAX, Answer, Attempt, LIFETIME_SECONDS};
 pub use birth::DEFAULT_PROPERTIES;
-pub use metadata_files::{CACHE_BYTES_MAX, METADATA_BYTES_MAX, MetadataCache};
+pub use metadata_files::{CACHE_BYTES_MAX, METADATA_BYTES_MAX, MetadataCache, metadata_json};
 pub use names::{LEVELS_MAX, NAME_BYTES_MAX, TABLES_FOLDER};
 pub use namespaces::PropertyChanges;
 use records::{
@@ -261,7 +261,8 @@ fn table_exists(table: &TableIdent) -> Refusal {
 /// The part of a sorted list that a page asks for. `prefix` is what all keys of the list begin with.
 fn paged<T>(prefix: &str, all: Vec<(String, T)>, page: &Page) -> Result<Listed<T>, Refusal> {
     let after = page.token.as_deref().unwrap_or_default();
-    if !after.is_empty() && !(after.starts_with(prefix) && records::parse_key(after).is_some()) {
+    let is_of_a_page = after.is_empty() || (after.starts_with(prefix) && records::parse_key(after).is_some());
+    if !is_of_a_page {
         return Err(Refusal::bad("pageToken: did not come with a page of this list"));
     }
     let mut rest = all.into_iter().filter(|(key, _)| after.is_empty() || key.as_str() > after);

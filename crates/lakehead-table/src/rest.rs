@@ -35,7 +35,7 @@ use tokio::time::Instant;
 
 use self::connection::{Ask, Connection};
 use self::surface::Surface;
-use self::tokens::Tokens;
+use self::tokens::{Bearer, Tokens};
 use self::verdict::Purpose;
 use self::wire::{CommitTable, CreateNamespace, CreateTable, NamespacesPage, Page, TableAnswer, TablesPage};
 use crate::{Catalog, CatalogError, CatalogErrorKind, LoadedTable, NewTable, TableChange};
@@ -149,24 +149,29 @@ impl RestCatalog {
     async fn exchange(&self, ask: Ask<'_>, deadline: Instant) -> Result<Vec<u8>, CatalogError> {
         let mut is_first = true;
         loop {
-            let bearer = self.tokens.current(&self.connection, deadline).await?;
+            let bearer = self.tokens.current(&self.connection, deadline).await;
+            let bearer = bearer.map_err(|e| self.without_secrets(e, None))?;
             let failure = match self.connection.send(&ask, bearer.as_deref(), deadline).await {
                 Ok(body) => return Ok(body),
                 Err(failure) => failure,
             };
             if let Some(bearer) = bearer.as_ref().filter(|_| failure.is_token_spent)
-                && self.tokens.forget(bearer).await
+                && self.tokens.forget(bearer)
                 && std::mem::take(&mut is_first)
             {
                 continue;
             }
-            let CatalogError { kind, mut text } = failure.error;
-            let token = bearer.as_ref().map(|b| b.text());
-            for secret in self.secrets.iter().chain(token).filter(|s| !s.reveal().is_empty()) {
-                text = text.replace(secret.reveal(), "***");
-            }
-            return Err(CatalogError::new(kind, text));
+            return Err(self.without_secrets(failure.error, bearer.as_deref()));
         }
+    }
+
+    /// Whatever a server repeats of what it was told.
+    fn without_secrets(&self, error: CatalogError, bearer: Option<&Bearer>) -> CatalogError {
+        let CatalogError { kind, mut text } = error;
+        for secret in self.secrets.iter().chain(bearer.map(Bearer::text)).filter(|s| !s.reveal().is_empty()) {
+            text = text.replace(secret.reveal(), "***");
+        }
+        CatalogError::new(kind, text)
     }
 
     /// The same for what lies below the prefix: whose refusal may mean that the prefix is another now.
@@ -175,7 +180,10 @@ impl RestCatalog {
         if let Err(e) = &answer
             && matches!(e.kind, CatalogErrorKind::Refused | CatalogErrorKind::Unauthorized)
         {
-            *self.surface.lock().await = None;
+            // Whoever holds it is asking at this moment.
+            if let Ok(mut held) = self.surface.try_lock() {
+                *held = None;
+            }
         }
         answer
     }

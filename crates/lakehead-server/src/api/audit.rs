@@ -72,6 +72,7 @@ fn recount(r: &Recount) -> Value {
         "commits": r.commits,
         "files_recorded": r.files_recorded,
         "files_found": r.files_found,
+        "files_rewritten": r.files_rewritten,
         "rows_recorded": r.rows_recorded,
         "rows_found": r.rows_found,
         "bytes_recorded": r.bytes_recorded,

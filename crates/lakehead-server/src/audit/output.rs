@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use lakehead_meta::{Entry, FlowKey, MadeFile};
 use lakehead_model::SinkId;
-use lakehead_sink::{Recounted, Recounter};
+use lakehead_model::resource::Credentials;
+use lakehead_sink::{BucketFiles, Recounted, Recounter, Seams};
+use lakehead_table::{LiveFiles, NamespaceIdent, TableIdent, live_files};
 
 use super::findings::Findings;
 use super::{DifferenceKind as Kind, Parts, left, letters};
@@ -21,7 +23,16 @@ pub(super) struct Output<'a> {
     parts: &'a Parts,
     go_on: &'a dyn Fn() -> bool,
     /// Or why the bucket cannot be read; then it is left alone.
-    buckets: HashMap<(String, Option<SinkId>), Result<Recounter, String>>,
+    buckets: HashMap<Place, Result<Opened, String>>,
+}
+
+/// A bucket as a sink reaches it; for the files of a table, the table's.
+type Place = (String, Option<SinkId>, Option<(String, String, (u64, u64))>);
+
+struct Opened {
+    recounter: Recounter,
+    /// The files of the table, if it is one.
+    live: Option<LiveFiles>,
 }
 
 impl<'a> Output<'a> {
@@ -91,13 +102,35 @@ impl<'a> Output<'a> {
         recount: &mut Recount,
         findings: &mut Findings,
     ) -> Result<(), Error> {
-        let place = (entry.made.bucket.clone().unwrap_or_default(), entry.made.sink);
+        let table = entry.made.table.as_ref().map(|t| (t.namespace.clone(), t.name.clone(), t.uuid));
+        let place = (entry.made.bucket.clone().unwrap_or_default(), entry.made.sink, table);
         let bucket = match self.buckets.entry(place.clone()) {
             std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
             std::collections::hash_map::Entry::Vacant(new) => new.insert(open(self.parts, &place)?),
         };
+        if let Ok(Opened { live: Some(live), .. }) = bucket {
+            let times = live.times.get(&file.key).copied().unwrap_or_default();
+            let name = entry.made.table.as_ref().map_or("", |table| table.name.as_str());
+            let mut differ = |kind, what: &str| {
+                let text = format!("{:?} with its {} rows is {what} table {name:?}", file.key, file.rows);
+                findings.differ(kind, key.statement, entry.from, text);
+            };
+            match times {
+                1 => {}
+                0 if live.only_appended => {
+                    differ(Kind::FileMissing, "not in");
+                    return Ok(());
+                }
+                // Compaction, or another client, has put others in its place.
+                0 => {
+                    recount.files_rewritten += 1;
+                    return Ok(());
+                }
+                _ => differ(Kind::FileTwice, "more than once in"),
+            }
+        }
         let found = match bucket {
-            Ok(recounter) => self.parts.async_runtime.block_on(async {
+            Ok(Opened { recounter, .. }) => self.parts.async_runtime.block_on(async {
                 tokio::select! {
                     found = recounter.recount(&file.key, self.go_on) => found.map_err(|e| e.to_string()),
                     // A store may take minutes not to answer.
@@ -165,8 +198,11 @@ fn compare(key: FlowKey, entry: &Entry, file: &MadeFile, found: &Recounted, find
 
 /// Opens a bucket as the flows do: with the credentials of the configuration, of the sink, or those the sink had while it wrote
 /// there.
-fn open(parts: &Parts, place: &(String, Option<SinkId>)) -> Result<Result<Recounter, String>, Error> {
-    let (bucket, sink) = place;
+fn open(parts: &Parts, place: &Place) -> Result<Result<Opened, String>, Error> {
+    let (bucket, sink, table) = place;
+    if let Some((namespace, name, uuid)) = table {
+        return open_table(parts, (bucket, *sink), (namespace, name, *uuid));
+    }
     let keys = match sink {
         None => None,
         Some(sink) => {
@@ -179,5 +215,34 @@ fn open(parts: &Parts, place: &(String, Option<SinkId>)) -> Result<Result<Recoun
         let (disk, random) = (parts.disk.clone(), parts.random.clone());
         Recounter::new(bucket, disk, random, parts.uploads.clone()).map_err(|e| e.to_string())
     });
-    Ok(opened)
+    Ok(opened.map(|recounter| Opened { recounter, live: None }))
+}
+
+/// Opens the place of a table's files, and reads which it has.
+fn open_table(
+    parts: &Parts,
+    (bucket, sink): (&str, Option<SinkId>),
+    (namespace, name, uuid): (&str, &str, (u64, u64)),
+) -> Result<Result<Opened, String>, Error> {
+    let token = match sink.map(|sink| parts.store.sink_credentials(sink)).transpose()?.flatten() {
+        Some(Credentials::Token(token)) => Some(token),
+        _ => None,
+    };
+    let look = async {
+        let catalog = parts.catalogs.of(bucket, token.as_ref())?;
+        let namespace = NamespaceIdent::from_strs(namespace.split('.')).map_err(|e| e.to_string())?;
+        let ident = TableIdent::new(namespace, name.to_owned());
+        let loaded = catalog.load_table(&ident).await.map_err(|e| e.to_string())?;
+        let loaded = loaded
+            .filter(|loaded| loaded.metadata.uuid().as_u64_pair() == uuid)
+            .ok_or_else(|| format!("table {ident} that was written is gone"))?;
+        let place = parts.catalogs.storage(bucket, &loaded)?.bucket;
+        let seams = Seams::new(parts.clock.clone(), parts.random.clone(), parts.disk.clone());
+        let files = BucketFiles::open(&place, &seams).map_err(|e| e.to_string())?;
+        let live = live_files(&loaded.metadata, &files).await.map_err(|e| e.to_string())?;
+        let recounter =
+            Recounter::new(place, parts.disk.clone(), parts.random.clone(), parts.uploads.clone());
+        Ok(Opened { recounter: recounter.map_err(|e| e.to_string())?, live: Some(live) })
+    };
+    Ok(parts.async_runtime.block_on(look))
 }

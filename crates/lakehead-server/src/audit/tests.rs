@@ -6,6 +6,7 @@ use lakehead_disk::SystemDisk;
 use lakehead_log::{Append, Seams, Settings};
 use lakehead_meta::records::{Expect, Records, Space, Write};
 use lakehead_meta::{FlowState, Made, MadeFile, MadeLetters, SqliteRecords};
+use lakehead_model::clock::ManualClock;
 use lakehead_model::random::SeededRandom;
 use lakehead_model::resource::{Http, JsonFormat, Stream, WorkerBinding};
 use lakehead_model::{Partition, PipelineId, Position, StreamId, Timestamp};
@@ -99,10 +100,15 @@ impl World {
             ..Settings::new(path.join("log"))
         };
         let (log, _) = LocalLog::open(settings, Seams::system(|fatal| panic!("{fatal:?}"))).expect("a log");
+        let storage = Arc::new(Storage::new(path.join("buckets"), BTreeMap::new()));
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+        let random = Arc::new(SeededRandom::new(3));
         Audits::new(Parts {
             store: Arc::new(store),
             log,
-            storage: Arc::new(Storage::new(path.join("buckets"), BTreeMap::new())),
+            catalogs: Arc::new(Catalogs::none(Arc::clone(&storage), Arc::clone(&clock), random)),
+            clock,
+            storage,
             disk: Arc::new(SystemDisk),
             random: Arc::new(SeededRandom::new(2)),
             uploads: Uploads::default(),
@@ -122,6 +128,7 @@ impl World {
         std::fs::write(&letters, "{\"position\":1}\n").expect("a file");
         let name = |path: &PathBuf| path.file_name().expect("a name").to_string_lossy().into_owned();
         let made = Made {
+            table: None,
             sink: None,
             bucket: Some("lake".into()),
             files: vec![MadeFile {
@@ -198,6 +205,7 @@ fn what_agrees_is_balanced_and_the_figures_are_those_of_the_flows() {
     assert_eq!((statement.in_flight, statement.in_flight_found, statement.is_committing), (3, 3, false));
     assert_eq!((statement.totals.accepted, statement.totals.delivered), (8, 4));
     let two = Recount {
+        files_rewritten: 0,
         commits: 2,
         unlisted: Totals::default(),
         files_recorded: 2,

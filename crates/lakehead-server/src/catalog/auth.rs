@@ -25,6 +25,7 @@ pub(super) struct Guest {
 }
 
 /// Who shows the credential of a request, or what to tell him.
+#[expect(clippy::result_large_err, reason = "the answer is what the caller sends")]
 pub(super) fn admit(
     access: &Access,
     headers: &HeaderMap,

@@ -119,6 +119,7 @@ impl CatalogFront {
 }
 
 /// The `Idempotency-Key` of a change, if it has one, with what tells the request from others.
+#[expect(clippy::result_large_err, reason = "the answer is what the caller sends")]
 fn attempt(parts: &Parts, body: &Bytes) -> Result<Option<Attempt>, Response<Body>> {
     let mut keys = parts.headers.get_all("idempotency-key").iter();
     let (key, more) = (keys.next(), keys.next());

@@ -1,8 +1,9 @@
 //! What readers are told of reaching the files of tables.
 //!
-//! Of a bucket in a folder, nothing: locations are `file://` paths. Of a bucket in an S3 store, endpoint, region and keys,
-//! if the request asks for them (`X-Iceberg-Access-Delegation: vended-credentials`) and `hand_out_keys` of the bucket's
-//! configuration lets this caller have them; else nothing. They are the keys the server itself uses: whoever has them can write to the bucket.
+//! Of a bucket in a folder, nothing: locations are `file://` paths. Of a bucket in an S3 store, endpoint, region and the bucket's keys,
+//! if the request asks for keys (`X-Iceberg-Access-Delegation: vended-credentials`) and `hand_out_keys` of the bucket's
+//! configuration lets this caller have them. They are the keys the server itself uses: whoever has them can write to the bucket.
+//! Without keys nothing is told, for some readers take an endpoint without keys for all there is, and forget their own.
 
 use serde_json::{Map, Value, json};
 
@@ -18,29 +19,28 @@ pub(super) struct FileAccess {
 impl Asked {
     /// `asked`: whether the call itself asks for keys.
     pub(super) fn file_access(&self, asked: bool) -> FileAccess {
-        let Some(place) = self.catalogs.storage().s3_access(&self.bucket) else {
-            return FileAccess { config: Map::new(), credentials: Vec::new() };
-        };
+        let nothing = FileAccess { config: Map::new(), credentials: Vec::new() };
+        let Some(place) = self.catalogs.storage().s3_access(&self.bucket) else { return nothing };
         let may_have = match place.hand_out_keys {
             HandOutKeys::Never => false,
             HandOutKeys::Writers => self.guest.may_write,
             HandOutKeys::Everyone => true,
         };
         let Some((id, secret)) = place.keys.filter(|_| may_have && (asked || self.wants_keys())) else {
-            // DuckDB takes any of the properties for credentials, and then leaves those of its user aside.
-            return FileAccess { config: Map::new(), credentials: Vec::new() };
+            return nothing;
         };
         let mut config = Map::new();
-        let mut put = |key: &str, value: &str| {
+        for (key, value) in [
+            // ClickHouse repeats the bucket in its requests if the slash is missing.
+            ("s3.endpoint", &*format!("{}/", place.endpoint.trim_end_matches('/'))),
+            ("s3.region", &place.region),
+            ("client.region", &place.region),
+            ("s3.path-style-access", "true"),
+            ("s3.access-key-id", &id),
+            ("s3.secret-access-key", secret.reveal()),
+        ] {
             config.insert(key.to_owned(), json!(value));
-        };
-        // ClickHouse repeats the bucket in its requests if the slash is missing.
-        put("s3.endpoint", &format!("{}/", place.endpoint.trim_end_matches('/')));
-        put("s3.region", &place.region);
-        put("client.region", &place.region);
-        put("s3.path-style-access", "true");
-        put("s3.access-key-id", &id);
-        put("s3.secret-access-key", secret.reveal());
+        }
         let prefix = format!("{}/", self.catalog.files().root());
         let credentials = vec![json!({ "prefix": prefix, "config": config })];
         FileAccess { config, credentials }

@@ -2,7 +2,9 @@
 
 use http::{HeaderValue, Response, StatusCode, header};
 use lakehead_table::TableIdent;
-use lakehead_table::embedded::{CurrentTable, NewTableRequest, Refusal, RefusalKind, Registration};
+use lakehead_table::embedded::{
+    CurrentTable, NewTableRequest, Refusal, RefusalKind, Registration, metadata_json,
+};
 use lakehead_table::spec::TableMetadata;
 use serde_json::{Value, json};
 
@@ -116,7 +118,7 @@ impl Asked {
         metadata: &TableMetadata,
         snapshots: Snapshots,
     ) -> Result<Value, Refusal> {
-        let mut metadata = serde_json::to_value(metadata)
+        let mut metadata = metadata_json(metadata)
             .map_err(|e| Refusal::new(RefusalKind::Damaged, format!("metadata cannot be written: {e}")))?;
         if snapshots == Snapshots::Refs {
             keep_referenced(&mut metadata);

@@ -77,6 +77,7 @@ pub struct Recount {
     pub unlisted: Totals,
     pub files_recorded: u64,
     pub files_found: u64,
+    pub files_rewritten: u64,
     pub rows_recorded: u64,
     pub rows_found: u64,
     pub bytes_recorded: u64,

@@ -144,6 +144,21 @@ impl Control {
         })))
     }
 
+    /// As [`Control::bucket_for`], with a catalog: one is switched on if the bucket never had any.
+    pub(super) fn table_bucket_for(&self, catalog: &Catalog, name: &str) -> Result<Option<Change>, Error> {
+        let change = self.bucket_for(catalog, name, None)?;
+        let mut bucket = match (change, catalog.buckets.get(name)) {
+            (Some(Change::PutBucket(made)), _) => made,
+            (_, Some(found)) => Bucket::clone(found),
+            (other, None) => return Ok(other),
+        };
+        if bucket.catalog.is_some() {
+            return Ok(None);
+        }
+        bucket.catalog = Some(self.new_catalog());
+        Ok(Some(Change::PutBucket(bucket)))
+    }
+
     /// All buckets whose name holds `part`, by name: those that were made and those of the configuration.
     pub fn buckets(&self, part: &str) -> Vec<Arc<Bucket>> {
         let mut all = self.catalog().buckets.clone();

@@ -49,16 +49,19 @@ impl Control {
     /// # Errors
     /// `Missing` of the bucket, `Conflict`, `Unavailable`.
     pub fn enable_catalog(&self, bucket: &str) -> Result<CatalogView, Error> {
-        let id = format!("{:032x}", self.parts.random.u128());
+        let made = self.new_catalog();
         self.change_catalog(bucket, |catalog| {
-            let made = BucketCatalog {
-                id,
-                is_active: true,
-                has_credential: false,
-                maintenance: Maintenance::default(),
-            };
             Ok(Some(catalog.map_or(made, |catalog| BucketCatalog { is_active: true, ..catalog })))
         })
+    }
+
+    pub(super) fn new_catalog(&self) -> BucketCatalog {
+        BucketCatalog {
+            id: format!("{:032x}", self.parts.random.u128()),
+            is_active: true,
+            has_credential: false,
+            maintenance: Maintenance::default(),
+        }
     }
 
     /// Switches it off. Its tables and settings stay.

@@ -56,12 +56,17 @@ impl Control {
         };
         let (_guard, catalog) = self.begin();
         check_new(Kind::Sink, &new.name, catalog.sinks.values().map(|s| s.name.as_str()))?;
-        if let SinkConfig::Table(table) = &config {
+        if let SinkConfig::Table(table) = &config
+            && !table.extensions.existing_table
+        {
             self.check_no_table(table)?;
         }
         let now = self.parts.clock.now();
-        let mut changes: Vec<_> =
-            self.bucket_for(&catalog, config.bucket(), jurisdiction)?.into_iter().collect();
+        let change = match &config {
+            SinkConfig::Files(files) => self.bucket_for(&catalog, &files.bucket, jurisdiction)?,
+            SinkConfig::Table(table) => self.table_bucket_for(&catalog, &table.bucket)?,
+        };
+        let mut changes: Vec<_> = change.into_iter().collect();
         let sink = Sink {
             id: SinkId::random(&*self.parts.random),
             name: new.name,

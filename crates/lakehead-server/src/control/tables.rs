@@ -11,7 +11,7 @@ use super::catalogs::patched;
 use super::{Control, Error, Kind, MaintenancePatch};
 
 /// Levels of a namespace, outermost first.
-pub type Levels = Vec<String>;
+pub(crate) type Levels = Vec<String>;
 
 impl Control {
     /// All namespaces of the bucket's catalog, those above before those below.

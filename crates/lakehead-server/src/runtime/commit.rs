@@ -12,10 +12,10 @@
 
 use std::time::Duration;
 
-use lakehead_meta::{FlowKey, FlowState, Made, MadeFile, MadeLetters};
+use lakehead_meta::{FlowKey, FlowRecord, FlowState, Made, MadeFile, MadeLetters, MadeTable, TableMark};
 use lakehead_model::{Position, SinkId};
 use lakehead_sink::{Bucket, Publisher, StagedFile};
-use lakehead_table::CommitError;
+use lakehead_table::{CommitError, Uuid};
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
@@ -42,7 +42,7 @@ struct Intent {
 
 impl Intent {
     /// What the journal keeps of it.
-    fn made(&self, sink: SinkId, bucket: &str) -> Made {
+    fn made(&self, task: &Task) -> Made {
         let file = |f: &StagedFile| MadeFile {
             key: f.key.clone(),
             size_bytes: f.size_bytes,
@@ -50,8 +50,13 @@ impl Intent {
             crc32c: f.crc32c,
         };
         Made {
-            sink: Some(sink),
-            bucket: Some(self.bucket.clone().unwrap_or_else(|| bucket.to_owned())),
+            sink: Some(task.sink.id),
+            bucket: Some(self.bucket.clone().unwrap_or_else(|| task.files.bucket.clone())),
+            table: self.table.as_ref().zip(task.table.as_ref()).map(|(intent, table)| MadeTable {
+                namespace: table.namespace.clone(),
+                name: table.table_name.clone(),
+                uuid: intent.table().as_u64_pair(),
+            }),
             files: self.files.iter().map(file).collect(),
             letters: self.letters.as_ref().map(StagedLetters::made),
         }
@@ -87,6 +92,14 @@ pub(super) fn letters_of(text: &[u8]) -> Result<Option<StagedLetters>, FlowError
 /// As [`letters_of`], for whoever looks from outside.
 pub(crate) fn letters_under_way(text: &[u8]) -> Result<Option<MadeLetters>, String> {
     letters_of(text).map(|letters| letters.as_ref().map(StagedLetters::made)).map_err(|e| e.reason)
+}
+
+/// The table that a flow has written, or is about to write, with its sink.
+pub(super) fn table_of(record: &FlowRecord) -> Result<Option<(SinkId, Uuid)>, FlowError> {
+    let intent = record.intent.as_deref().map(parse).transpose()?;
+    let begun = intent.and_then(|intent| intent.table).map(|table| (table.sink, table.table()));
+    let uuid = |mark: TableMark| Uuid::from_u64_pair(mark.uuid.0, mark.uuid.1);
+    Ok(begun.or_else(|| record.state.table.map(|mark| (mark.sink, uuid(mark)))))
 }
 
 /// Where a flow will stand when the intent `text` is completed.
@@ -281,7 +294,7 @@ impl Shared {
         if let Some(staged) = &intent.letters {
             ends.letters.publish(staged)?;
         }
-        let made = intent.made(task.sink.id, &task.files.bucket);
+        let made = intent.made(task);
         self.store.record_commit_of(task.key, from.committed, &intent.next, &made)?;
         outcome("ok");
         let sum = |of: fn(&StagedFile) -> u64| intent.files.iter().map(of).sum::<u64>();

@@ -12,7 +12,8 @@ use lakehead_meta::{FlowKey, FlowState, Store};
 use lakehead_model::resource::{FilesConfig, Sink, Stream, TableConfig};
 use lakehead_model::{Clock, Position, Timestamp};
 use lakehead_sink::{
-    Bucket, FirstRecord, MemoryBudget, Publisher, Seams as SinkSeams, Uploads, Writer, WriterSettings,
+    Bucket, FirstRecord, MemoryBudget, OpenFiles, Publisher, Seams as SinkSeams, Uploads, Writer,
+    WriterSettings,
 };
 use lakehead_transform::Statement;
 use tokio::runtime::Handle;
@@ -180,7 +181,7 @@ impl<'a> Flow<'a> {
             };
             shared.publisher(task.key, (place, is_table), &staging_dir, patience, order)
         };
-        let named = task.table.as_ref().map(|table| shared.named(task, table)).transpose()?;
+        let named = task.table.as_ref().map(|table| shared.named(task.sink.id, table)).transpose()?;
         let route = Route { stream: task.stream.name.clone(), pipeline: task.pipeline.clone() };
         let mut letters =
             DeadLetters::new(&shared.data_dir, task.key, task.version, route, Arc::clone(&shared.disk));
@@ -204,6 +205,7 @@ impl<'a> Flow<'a> {
         lakehead_sink::clean_staging(shared.disk.as_ref(), &staging_dir, &[])?;
 
         let settings = WriterSettings {
+            open_files: table.as_ref().map_or(OpenFiles::BY_TIME, TableEnd::open_files),
             config: files,
             format: task.sink.format.clone(),
             staging_dir,

@@ -15,7 +15,7 @@ use lakehead_model::resource::{Pipeline, SinkConfig, Stream, Table, TableRef};
 use lakehead_model::{Partition, PipelineId, Position, StreamId};
 use lakehead_transform::Statement;
 
-use super::commit::{letters_of, next_state};
+use super::commit::{letters_of, next_state, table_of};
 use super::dead_letters::{DeadLetters, Route, StagedLetters};
 use super::feed::FeedTask;
 use super::flow::{FlowError, Shared, Task};
@@ -103,6 +103,7 @@ impl Shared {
         stored: Vec<(FlowKey, FlowRecord)>,
         running: &BTreeSet<FlowKey>,
     ) -> Result<Option<Plan>, FlowError> {
+        let stored = self.forget_lost_tables(catalog, stored)?;
         if stand_evenly(&stored) {
             return Ok(None);
         }
@@ -136,6 +137,25 @@ impl Shared {
         tasks.retain(|task| kept.iter().any(|(key, _)| *key == task.key));
         self.enter(&mut tasks, running)?;
         Ok(Some(Plan { version, is_ending: true, feeds: self.feeds(tasks, &ends) }))
+    }
+
+    /// A flow that is to make way for the next version needs no table that is gone, or that was made again: it goes on with the one
+    /// of that name, and what it was about to commit it reads again. Saving the SQL once more is how a person says that it may.
+    fn forget_lost_tables(
+        &self,
+        catalog: &Catalog,
+        mut stored: Vec<(FlowKey, FlowRecord)>,
+    ) -> Result<Vec<(FlowKey, FlowRecord)>, FlowError> {
+        for (key, record) in &mut stored {
+            let Some((sink, uuid)) = table_of(record)? else { continue };
+            let Some(sink) = catalog.any_sink(sink) else { continue };
+            if self.table_is_lost(sink, uuid)? {
+                self.store.forget_table(*key, record.state.committed)?;
+                tracing::warn!(flow = %key, "the table of an earlier version is gone; what was not committed is read again");
+                (record.state.table, record.intent) = (None, None);
+            }
+        }
+        Ok(stored)
     }
 
     /// Takes leave of flows whose stream or sink is gone. What they were about to make visible stays invisible, but for their

@@ -8,13 +8,14 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use lakehead_meta::{FlowState, TableMark};
-use lakehead_model::resource::{FilesConfig, TableConfig};
-use lakehead_model::{Position, Random, StreamId, Timestamp};
-use lakehead_sink::{Bucket, BucketFiles, StagedFile};
+use lakehead_model::resource::{FilesConfig, Sink, SinkConfig, TableConfig};
+use lakehead_model::{Position, Random, SinkId, StreamId, Timestamp};
+use lakehead_sink::{Bucket, BucketFiles, OpenFiles, StagedFile};
 use lakehead_table::{
     Catalog, Commit, CommitError, Committer, Extensions, Layout, LoadedTable, NamespaceIdent, NewFile,
     Partitions, TableIdent, TableStorage, Target, Uuid, Wanted, Writer, table_columns,
@@ -25,9 +26,13 @@ use serde_json::Value;
 
 use super::flow::{FlowError, Shared, Task};
 
+/// How long the catalog is waited for where others wait as well.
+const LOOK_WITHIN: Duration = Duration::from_secs(10);
+
 /// What of a commit concerns the table; part of the stored intent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TableIntent {
+    pub(super) sink: SinkId,
     /// Of the commit.
     id: (u64, u64),
     /// Of the table.
@@ -42,9 +47,13 @@ pub(super) struct TableIntent {
 }
 
 impl TableIntent {
+    pub(super) fn table(&self) -> Uuid {
+        Uuid::from_u64_pair(self.uuid.0, self.uuid.1)
+    }
+
     /// What is known of the table once the commit is made.
     pub(super) fn mark(&self, until: Position) -> TableMark {
-        TableMark { uuid: self.uuid, position: until }
+        TableMark { sink: self.sink, uuid: self.uuid, position: until }
     }
 }
 
@@ -81,9 +90,23 @@ pub(super) struct TableEnd {
 }
 
 impl Shared {
-    /// The table of the task's sink.
-    pub(super) fn named(&self, task: &Task, table: &TableConfig) -> Result<Named, FlowError> {
-        let token = match self.store.sink_credentials(task.sink.id)? {
+    /// Whether the sink's table is not the one of that UUID any more.
+    pub(super) fn table_is_lost(&self, sink: &Sink, uuid: Uuid) -> Result<bool, FlowError> {
+        let SinkConfig::Table(table) = &sink.config else { return Ok(true) };
+        let named = self.named(sink.id, table)?;
+        let loaded = self.async_runtime.block_on(async {
+            tokio::time::timeout(LOOK_WITHIN, named.catalog.load_table(&named.ident)).await
+        });
+        match loaded {
+            Ok(Ok(loaded)) => Ok(loaded.is_none_or(|loaded| loaded.metadata.uuid() != uuid)),
+            Ok(Err(e)) => Err(CommitError::Later(e).into()),
+            Err(_) => Err(FlowError::new(format!("table {}: its catalog does not answer", named.ident))),
+        }
+    }
+
+    /// The table of a sink.
+    pub(super) fn named(&self, sink: SinkId, table: &TableConfig) -> Result<Named, FlowError> {
+        let token = match self.store.sink_credentials(sink)? {
             Some(lakehead_model::resource::Credentials::Token(token)) => Some(token),
             _ => None,
         };
@@ -99,7 +122,7 @@ impl Shared {
         match named.catalog.load_table(&named.ident).await {
             Ok(Some(loaded)) => self.place(task, named, &loaded),
             Ok(None) => Err(FlowError::new(format!(
-                "table {} is gone, and a commit into it is under way. Delete the pipeline and make it again to write a new table",
+                "table {} is gone. Saving the pipeline's SQL once more makes it go on with a new one",
                 named.ident
             ))),
             Err(e) => Err(CommitError::Later(e).into()),
@@ -213,6 +236,14 @@ impl Shared {
 }
 
 impl TableEnd {
+    /// How many partitions may be written at a time.
+    pub(super) fn open_files(&self) -> OpenFiles {
+        match self.partitions.time_pattern() {
+            Some(_) => OpenFiles::BY_TIME,
+            None => OpenFiles::BY_VALUE,
+        }
+    }
+
     pub(super) fn placed(&self) -> &Placed {
         &self.placed
     }
@@ -258,6 +289,7 @@ impl TableEnd {
         let partitions = partitions.map_err(CommitError::Later)?;
         self.partitions.reset();
         Ok(TableIntent {
+            sink: task.sink.id,
             id: (random.u64(), random.u64()),
             uuid: self.uuid.as_u64_pair(),
             believed: state.table.map(|mark| mark.position),

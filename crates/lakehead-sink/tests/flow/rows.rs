@@ -12,7 +12,7 @@ use lakehead_model::resource::{
     FileNaming, FilesConfig, JsonFormat, ParquetFormat, RollingPolicy, SinkFormat,
 };
 use lakehead_model::{Position, StreamId, Timestamp};
-use lakehead_sink::{FirstRecord, MemoryBudget, Seams, Writer, WriterSettings};
+use lakehead_sink::{FirstRecord, MemoryBudget, OpenFiles, Seams, Writer, WriterSettings};
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 
 /// 2025-08-03T23:59:50Z
@@ -50,6 +50,7 @@ impl Place {
 
     pub(crate) fn settings(&self, format: SinkFormat) -> WriterSettings {
         WriterSettings {
+            open_files: OpenFiles::BY_TIME,
             config: config(),
             format,
             staging_dir: self.staging(),

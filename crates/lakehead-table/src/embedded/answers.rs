@@ -139,6 +139,8 @@ impl EmbeddedCatalog {
                     writes.push(self.record(RecordKind::Answer, &old, Expected::Any, None));
                 }
             }
+            // Tried before, without success.
+            kept.retain(|(_, tried)| *tried != key);
             kept.push_back((now_ms, key.clone()));
         }
         let expected = match self.get(RecordKind::Answer, &key).await? {

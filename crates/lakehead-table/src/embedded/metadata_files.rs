@@ -19,6 +19,7 @@ use iceberg::spec::TableMetadata;
 use lakehead_model::Random;
 use lakehead_sink::BucketFiles;
 use parking_lot::Mutex;
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::refusal::{Refusal, RefusalKind};
@@ -107,7 +108,8 @@ impl MetadataFiles {
 
     /// Writes metadata into a new file, the `number`th of its table, and returns where. Nobody knows the file yet.
     pub(super) async fn write(&self, metadata: &Arc<TableMetadata>, number: u64) -> Result<String, Refusal> {
-        let json = serde_json::to_vec(&**metadata)
+        let json = metadata_json(metadata)
+            .and_then(|json| serde_json::to_vec(&json))
             .map_err(|e| Refusal::bad(format!("the table's metadata cannot be written: {e}")))?;
         let bytes = json.len();
         if bytes > METADATA_BYTES_MAX {
@@ -140,6 +142,30 @@ impl MetadataFiles {
             tracing::warn!(location, %error, "a metadata file that is not needed could not be removed");
         }
     }
+}
+
+/// Metadata as JSON, its lists in an order that stays the same: snapshots by age, the rest by id.
+///
+/// # Errors
+/// What cannot be written in the metadata's version of the format.
+pub fn metadata_json(metadata: &TableMetadata) -> Result<Value, serde_json::Error> {
+    const LISTS: [(&str, &str); 6] = [
+        ("snapshots", "sequence-number"),
+        ("schemas", "schema-id"),
+        ("partition-specs", "spec-id"),
+        ("sort-orders", "order-id"),
+        ("statistics", "snapshot-id"),
+        ("partition-statistics", "snapshot-id"),
+    ];
+    let mut json = serde_json::to_value(metadata)?;
+    for (list, id) in LISTS {
+        if let Some(entries) = json.get_mut(list).and_then(Value::as_array_mut) {
+            let number = |entry: &Value, key: &str| entry.get(key).and_then(Value::as_i64);
+            // In the first version of the format snapshots have no numbers.
+            entries.sort_by_key(|e| (number(e, id), number(e, "timestamp-ms"), number(e, "snapshot-id")));
+        }
+    }
+    Ok(json)
 }
 
 /// A random UUID (version 4).

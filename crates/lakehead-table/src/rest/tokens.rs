@@ -52,7 +52,7 @@ impl Bearer {
 pub(super) enum Tokens {
     None,
     Fixed(Arc<Bearer>),
-    Fetched(Fetched),
+    Fetched(Box<Fetched>),
 }
 
 #[derive(Debug)]
@@ -80,7 +80,12 @@ impl Tokens {
                 };
                 let is_own = endpoint.origin() == base.origin();
                 let headers = if is_own { headers.clone() } else { HeaderMap::new() };
-                Tokens::Fetched(Fetched { endpoint, headers, client: client.clone(), held: Mutex::default() })
+                Tokens::Fetched(Box::new(Fetched {
+                    endpoint,
+                    headers,
+                    client: client.clone(),
+                    held: Mutex::default(),
+                }))
             }
         })
     }
@@ -102,10 +107,12 @@ impl Tokens {
     }
 
     /// Forgets a token that was not taken. `false` if there is no other to be had.
-    pub(super) async fn forget(&self, spent: &Arc<Bearer>) -> bool {
+    pub(super) fn forget(&self, spent: &Arc<Bearer>) -> bool {
         let Tokens::Fetched(fetched) = self else { return false };
-        let mut held = fetched.held.lock().await;
-        if held.as_ref().is_some_and(|held| Arc::ptr_eq(held, spent)) {
+        // Whoever holds it is fetching another one at this moment.
+        if let Ok(mut held) = fetched.held.try_lock()
+            && held.as_ref().is_some_and(|held| Arc::ptr_eq(held, spent))
+        {
             *held = None;
         }
         true
@@ -165,7 +172,7 @@ impl Fetched {
                 CatalogErrorKind::Unavailable => CatalogErrorKind::Unavailable,
                 _ => CatalogErrorKind::Unauthorized,
             };
-            CatalogError::new(kind, text.replace(self.client.client_secret.reveal(), "***"))
+            CatalogError::new(kind, text)
         })?;
         let answer: TokenAnswer = serde_json::from_slice(&answer)
             .map_err(|_| refused("what the token endpoint answered holds no token"))?;

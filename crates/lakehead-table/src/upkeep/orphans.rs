@@ -16,12 +16,14 @@ use bytes::Bytes;
 use lakehead_model::Timestamp;
 use lakehead_sink::ListedFile;
 
+use super::expire::Removed;
 use super::unclaimed::{Candidate, Depth, Unclaimed};
 use super::{Claims, Freed, Work};
 use crate::CatalogError;
 use crate::manifests::{TableFiles, refused};
 
-/// Deletes the files of the table that nothing knows and that are older than `grace`.
+/// Deletes the files of the table that nothing knows and that are older than `grace`. `held`: snapshots whose files readers may need
+/// for a while; a sweep deletes them.
 ///
 /// # Errors
 /// As of the catalog and of the bucket; `Refused` where it cannot be told what belongs to whom. What was deleted by then was not
@@ -30,6 +32,7 @@ pub(crate) async fn remove_orphans(
     work: &Work<'_>,
     claims: &dyn Claims,
     grace: Duration,
+    held: &[&Removed],
 ) -> Result<Freed, CatalogError> {
     let Some(before) = work.catalog.load_table(work.table).await? else { return Ok(Freed::default()) };
     if !super::may_delete(&before.metadata) {
@@ -64,6 +67,11 @@ pub(crate) async fn remove_orphans(
     unresolved.keys.iter().for_each(|key| unclaimed.claim(key));
     unclaimed.claim("version-hint.text");
     unclaimed.claim_all_of(&files, &now.metadata, Some(location), Depth::Content).await?;
+    for removed in held.iter().filter(|removed| removed.table_uuid == now.metadata.uuid()) {
+        removed.statistics.iter().for_each(|uri| unclaimed.claim(uri));
+        let snapshots: Vec<_> = removed.snapshots.iter().map(AsRef::as_ref).collect();
+        unclaimed.claim_snapshots(&files, &now.metadata, &snapshots, Depth::Content).await?;
+    }
     work.delete(unclaimed.into_files()).await
 }
 

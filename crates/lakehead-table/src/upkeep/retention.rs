@@ -20,7 +20,7 @@ pub struct Retention {
     pub age_milliseconds_max: Option<u64>,
     /// This many of a branch stay whatever their age and whatever `snapshots_max` says.
     pub snapshots_min: usize,
-    /// More than this many of a branch do not stay: each costs some 800 bytes in a file that every commit writes anew.
+    /// More than this many of a branch do not stay: each costs some 870 bytes in a file that every commit writes anew.
     pub snapshots_max: usize,
     /// Fewer than this many do not go by themselves, for that costs a commit; unless one is a tenth older than it may be.
     pub snapshots_together: usize,

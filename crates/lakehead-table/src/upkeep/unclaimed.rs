@@ -4,9 +4,9 @@
 //! lies and however its URI is spelled: `s3://` or `s3a://`, `file:/` or `file:///`, through another host name or encoded twice. Names
 //! in tables hold random numbers, so little is kept for nothing; and no spelling makes a file look unneeded.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use iceberg::spec::TableMetadata;
+use iceberg::spec::{Snapshot, TableMetadata};
 
 use crate::CatalogError;
 use crate::manifests::TableFiles;
@@ -74,10 +74,24 @@ impl Unclaimed {
         depth: Depth,
     ) -> Result<(), CatalogError> {
         metadata_files(table, metadata_location).for_each(|uri| self.claim(uri));
-        let mut snapshots: Vec<_> = table.snapshots().collect();
+        let mut snapshots: Vec<_> = table.snapshots().map(AsRef::as_ref).collect();
         snapshots.sort_by_key(|snapshot| std::cmp::Reverse(snapshot.sequence_number()));
+        self.claim_snapshots(files, table, &snapshots, depth).await
+    }
+
+    /// Claims what `snapshots` name, down to `depth`.
+    ///
+    /// # Errors
+    /// As [`Unclaimed::claim_all_of`].
+    pub(crate) async fn claim_snapshots(
+        &mut self,
+        files: &TableFiles,
+        table: &TableMetadata,
+        snapshots: &[&Snapshot],
+        depth: Depth,
+    ) -> Result<(), CatalogError> {
         snapshots.iter().for_each(|snapshot| self.claim(snapshot.manifest_list()));
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         for snapshot in snapshots {
             if self.is_empty() || depth < Depth::Manifests {
                 return Ok(());

@@ -15,7 +15,7 @@ pub(super) fn schemas() -> Value {
     );
     let recount = answer(
         json!({
-            "commits": count(), "files_recorded": count(), "files_found": count(), "rows_recorded": count(),
+            "commits": count(), "files_recorded": count(), "files_found": count(), "files_rewritten": count(), "rows_recorded": count(),
             "rows_found": count(), "bytes_recorded": count(), "bytes_found": count(), "dead_letters_recorded": count(),
             "dead_letters_found": count(), "unlisted": ledger,
         }),

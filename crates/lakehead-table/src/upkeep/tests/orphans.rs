@@ -1,11 +1,12 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::time::Duration;
 
 use bytes::Bytes;
 use iceberg::{TableIdent, TableUpdate};
 
 use super::lake::{Lake, keep, merge_at, orphans};
 use crate::TableChange;
-use crate::upkeep::Unresolved;
+use crate::upkeep::{Unresolved, UpkeepSettings};
 
 const STRAY: &str = "tables/orders/data/__ingest_ts_day=0/stray.parquet";
 
@@ -16,6 +17,7 @@ async fn put(lake: &Lake, key: &str) {
 /// Makes all files old and returns what a round removes.
 async fn removed(lake: &Lake) -> BTreeSet<String> {
     lake.age(&HashSet::new());
+    lake.now_is_now();
     let before = lake.keys();
     lake.run_well(&orphans()).await;
     before.difference(&lake.keys()).cloned().collect()
@@ -50,6 +52,7 @@ async fn young_files_stay_by_the_stores_clock_whatever_ours_says() {
     lake.append_many(2).await;
     put(&lake, STRAY).await;
     lake.age_of(STRAY, 3500);
+    lake.now_is_now();
     assert_eq!(lake.run_well(&orphans()).await.orphans.files, 0);
     // Our clock is ten days ahead of the store's.
     lake.pass(10 * 24 * 3600);
@@ -95,6 +98,7 @@ async fn a_table_that_lies_in_anothers_folder_is_left_alone() {
         put(&lake, STRAY).await;
         lake.make(&TableIdent::from_strs(["shop", "outer"]).unwrap(), location).await;
         lake.age(&HashSet::new());
+        lake.now_is_now();
         let before = lake.keys();
         let report = lake.run(&orphans()).await;
         assert_eq!(report.failures.len(), 1, "{location}: {report:?}");
@@ -108,6 +112,7 @@ async fn a_missing_manifest_or_a_failing_disk_ends_the_round_with_nothing_delete
     lake.append_many(4).await;
     put(&lake, STRAY).await;
     lake.age(&HashSet::new());
+    lake.now_is_now();
     let before = lake.keys();
     for calls in 0..200 {
         lake.disk.calls_left.store(calls, std::sync::atomic::Ordering::SeqCst);
@@ -121,6 +126,7 @@ async fn a_missing_manifest_or_a_failing_disk_ends_the_round_with_nothing_delete
         }
         assert!(!report.failures.is_empty() && gone.is_empty(), "{calls}: {report:?} {gone:?}");
     }
+    lake.now_is_now();
     put(&lake, STRAY).await;
     lake.age_of(STRAY, 4 * 24 * 3600);
     let manifest = lake.keys().into_iter().find(|key| key.ends_with("-m0.avro")).unwrap();
@@ -144,4 +150,24 @@ async fn a_table_may_say_that_nothing_is_deleted() {
     };
     lake.catalog.apply(&change).unwrap();
     assert!(removed(&lake).await.is_empty());
+}
+
+#[tokio::test]
+async fn files_of_removed_snapshots_are_left_to_readers_for_their_time() {
+    let lake = Lake::new().await;
+    lake.now_is_now();
+    lake.append_many(6).await;
+    lake.run_well(&merge_at(6)).await;
+    let readers_grace = Duration::from_secs(900);
+    assert_eq!(lake.run_well(&UpkeepSettings { readers_grace, ..keep(1) }).await.snapshots_removed, 6);
+    put(&lake, STRAY).await;
+    lake.age(&HashSet::new());
+    // Six lists and six manifests are needed by nobody but those who have begun to read.
+    let settings = UpkeepSettings { readers_grace, ..orphans() };
+    let report = lake.run_well(&settings).await;
+    assert_eq!((report.swept.files, report.orphans.files), (0, 1));
+    lake.pass(901);
+    let report = lake.run_well(&settings).await;
+    assert_eq!((report.swept.files, report.orphans.files), (12, 0));
+    assert_eq!(lake.rows().await.len(), 18);
 }
