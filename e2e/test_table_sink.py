@@ -88,11 +88,25 @@ def test_sinks_that_cannot_work_are_refused(quick_server, lake):
     with pytest.raises(ApiError) as lines:
         create_table_sink(quick_server, "s", "lake", "t", format={"type": "json"})
     assert lines.value.status == 400 and "format" in lines.value.message
+
+
+@pytest.mark.parametrize("before", ["never", "off"])
+def test_a_sink_switches_on_a_catalog_that_never_was_and_waits_for_one_that_is_off(quick_server, before):
     quick_server.call("POST", "r2/buckets", {"name": "without"})
-    for bucket in ("without", "nobody"):
-        with pytest.raises(ApiError) as without:
-            create_table_sink(quick_server, "s", bucket, "t")
-        assert without.value.status in (400, 404), without.value
+    if before == "off":
+        enable(quick_server, "without")
+        quick_server.call("POST", "r2-catalog/without/disable")
+    stream = quick_server.create_stream("events", IDS)
+    create_table_sink(quick_server, "one", "without", "one")
+    pipeline = quick_server.create_pipeline("p", "INSERT INTO one SELECT * FROM events")
+    quick_server.send(stream, [{"id": 1, "text": "a"}])
+    if before == "off":
+        failed = wait_until("it fails", 30, lambda: (s := read(quick_server, pipeline))["status"] == "failed" and s, every=0.2)
+        assert "catalog" in failed["failure_reason"] and "without" in failed["failure_reason"]
+        quick_server.call("POST", "r2-catalog/without/enable")
+    quick_server.wait_delivered("p", 1)
+    assert quick_server.call("GET", "r2-catalog/without")["result"]["status"] == "active"
+    assert found(enable(quick_server, "without"), "SELECT id, text FROM lake.default.one") == [(1, "a")]
 
 
 def test_each_roll_is_one_snapshot(quick_server, lake, copy):
