@@ -9,7 +9,7 @@
 //! ```
 //!
 //! Layers: [`records`] (versioned records with preconditions, few verbs, the seam) ← [`Store`] (resources and a revision to
-//! watch; `flows` adds the commit records of flows, `journal` what each commit made, `versions` those of a pipeline's past SQL, `tokens` the account's tokens; none is
+//! watch; `flows` adds the commit records of flows, `journal` what each commit made, `versions` those of a pipeline's past SQL, `tokens` the account's tokens, `tables` what the catalogs of tables keep; none is
 //! part of the revision).
 //!
 //! **Invariant:** whatever a method reports as done is on disk; a change of several records happens whole or not at all;
@@ -32,6 +32,7 @@ mod resources;
 #[cfg(feature = "sim")]
 pub mod sim;
 mod sqlite;
+mod tables;
 mod tokens;
 mod vault;
 mod versions;

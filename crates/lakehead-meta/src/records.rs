@@ -29,6 +29,11 @@ pub enum Space {
     Retired,
     Token,
     Version,
+    Namespace,
+    Table,
+    TableAnswer,
+    TablePurge,
+    TableMaintenance,
 }
 
 impl Space {
@@ -47,6 +52,11 @@ impl Space {
             Space::Retired => "retired",
             Space::Token => "token",
             Space::Version => "version",
+            Space::Namespace => "namespace",
+            Space::Table => "table",
+            Space::TableAnswer => "table_answer",
+            Space::TablePurge => "table_purge",
+            Space::TableMaintenance => "table_maintenance",
         }
     }
 }

@@ -104,7 +104,12 @@ impl Store {
                 | Space::JournalHead
                 | Space::Retired
                 | Space::Token
-                | Space::Version => continue,
+                | Space::Version
+                | Space::Namespace
+                | Space::Table
+                | Space::TableAnswer
+                | Space::TablePurge
+                | Space::TableMaintenance => continue,
             });
         }
         Ok(Store {

@@ -158,6 +158,29 @@ pub struct Bucket {
     /// A file that holds the secret access key, instead of the key itself.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub secret_access_key_file: Option<PathBuf>,
+    /// Who is given these keys by the bucket's catalog when he asks for them, to read and write tables' files with.
+    #[serde(skip_serializing_if = "HandOutKeys::is_default")]
+    pub hand_out_keys: HandOutKeys,
+}
+
+/// Whom the catalog of a bucket gives the bucket's own keys. With them everything in the bucket can be changed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HandOutKeys {
+    /// Nobody: readers bring keys of their own.
+    Never,
+    /// Whoever has a token with the permission `write`.
+    #[default]
+    Writers,
+    /// Whoever may load a table.
+    Everyone,
+}
+
+impl HandOutKeys {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde calls it")]
+    fn is_default(&self) -> bool {
+        *self == HandOutKeys::default()
+    }
 }
 
 /// What can be set on the command line, where it wins over everything.

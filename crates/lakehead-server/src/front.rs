@@ -12,6 +12,7 @@ use tower_service::Service;
 use crate::access::Peer;
 use crate::api;
 use crate::binding;
+use crate::catalog::CatalogFront;
 use crate::http::answer::{self, Body};
 use crate::ingest::Ingest;
 use crate::metrics::Metrics;
@@ -19,6 +20,7 @@ use crate::metrics::Metrics;
 pub struct Front {
     pub(crate) ingest: Ingest,
     api: Router,
+    catalog: CatalogFront,
     log: LocalLog,
     metrics: Metrics,
     draining: watch::Receiver<bool>,
@@ -29,12 +31,13 @@ impl Front {
     pub fn new(
         ingest: Ingest,
         api: Router,
+        catalog: CatalogFront,
         log: LocalLog,
         metrics: Metrics,
         draining: watch::Receiver<bool>,
     ) -> Self {
         let openapi = api::openapi::document().to_string().into();
-        Front { ingest, api, log, metrics, draining, openapi }
+        Front { ingest, api, catalog, log, metrics, draining, openapi }
     }
 
     pub async fn handle(
@@ -56,6 +59,9 @@ impl Front {
             "/openapi.json" => answer::json(StatusCode::OK, self.openapi.clone()).map(Either::Left),
             "/readyz" => self.ready().map(Either::Left),
             "/metrics" => answer::text(StatusCode::OK, self.metrics()).map(Either::Left),
+            path if CatalogFront::is_for(path) => {
+                self.catalog.handle(request.map(axum::body::Body::new), peer).await.map(Either::Left)
+            }
             _ => {
                 request.extensions_mut().insert(peer);
                 match self.api.clone().call(request).await {

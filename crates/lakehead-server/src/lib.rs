@@ -4,6 +4,7 @@ pub mod access;
 pub mod api;
 mod audit;
 mod binding;
+pub mod catalog;
 mod columns;
 pub mod config;
 pub mod control;

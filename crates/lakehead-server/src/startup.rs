@@ -17,6 +17,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::access::Access;
 use crate::audit;
+use crate::catalog::{CatalogFront, CatalogParts, Catalogs};
 use crate::config::Config;
 use crate::front::Front;
 use crate::hosts::{self, Account};
@@ -144,6 +145,15 @@ impl Server {
             metrics.clone(),
             drain.clone(),
         );
+        let catalogs = Arc::new(Catalogs::new(CatalogParts {
+            store: Arc::clone(&store),
+            storage: Arc::clone(&storage),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            disk: Arc::clone(&disk),
+        }));
+        let resuming = Arc::clone(&catalogs);
+        tokio::spawn(async move { resuming.resume().await });
         let saving_uses = tokio::spawn(save_uses(Arc::clone(&store)));
         let audited = audit::Parts {
             store: Arc::clone(&store),
@@ -156,8 +166,9 @@ impl Server {
             async_runtime: tokio::runtime::Handle::current(),
         };
         let control = wiring::control(audited, statuses, Arc::clone(&clock), &identity);
+        let catalog = CatalogFront::new(catalogs, Arc::clone(&access));
         let api = wiring::api(Arc::clone(&control), access, &base_url);
-        let front = Arc::new(Front::new(ingest, api, log.clone(), metrics, drain));
+        let front = Arc::new(Front::new(ingest, api, catalog, log.clone(), metrics, drain));
         let mut serving = JoinSet::new();
         if let Some((listener, certificates)) = played {
             let account = Account { control, store: Arc::clone(&store), clock: Arc::clone(&clock) };

@@ -10,6 +10,9 @@ use lakehead_sink::{Bucket, S3Bucket};
 
 use crate::config;
 
+/// The region of a bucket that is configured without one.
+const DEFAULT_REGION: &str = "auto";
+
 /// The key pair with which a sink writes to `bucket`: its own; for a bucket that it has been told to leave (`has_left`), the one it
 /// had then, if it had another.
 ///
@@ -30,6 +33,16 @@ pub(crate) fn sink_keys(
         Some(keys) => Ok(Some(keys)),
         None => Ok(key_pair(store.sink_credentials(sink)?)),
     }
+}
+
+/// What a reader needs for reaching a bucket in an S3 store. `Debug` shows no secret.
+#[derive(Debug)]
+pub(crate) struct S3Access {
+    pub(crate) endpoint: String,
+    pub(crate) region: String,
+    /// Those of the configuration.
+    pub(crate) keys: Option<(String, Secret)>,
+    pub(crate) hand_out_keys: config::HandOutKeys,
 }
 
 /// The map from bucket names to places.
@@ -58,6 +71,17 @@ impl Storage {
         self.mapped.keys().map(String::as_str)
     }
 
+    /// How readers reach a bucket in an S3 store; `None` for one in a folder.
+    pub(crate) fn s3_access(&self, bucket: &str) -> Option<S3Access> {
+        let place = self.mapped.get(bucket)?;
+        Some(S3Access {
+            endpoint: place.endpoint.clone()?,
+            region: place.region.clone().unwrap_or_else(|| DEFAULT_REGION.into()),
+            keys: place.access_key_id.clone().zip(place.secret_access_key.clone()),
+            hand_out_keys: place.hand_out_keys,
+        })
+    }
+
     /// The place of `bucket`. Credentials of the configuration win over those that were given with a sink.
     ///
     /// # Errors
@@ -81,10 +105,11 @@ impl Storage {
         };
         Ok(Bucket::S3(S3Bucket {
             endpoint: place.endpoint.clone().unwrap_or_default(),
-            region: place.region.clone().unwrap_or_else(|| "auto".into()),
+            region: place.region.clone().unwrap_or_else(|| DEFAULT_REGION.into()),
             bucket: place.bucket.clone().unwrap_or_else(|| bucket.to_owned()),
             access_key_id,
             secret,
+            session_token: None,
             path_style: true,
             // The operator wrote the endpoint; a store on the same network often has no TLS.
             allow_http: true,

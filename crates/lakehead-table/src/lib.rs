@@ -7,10 +7,16 @@ mod catalog;
 mod columns;
 mod commit;
 mod data_file;
+pub mod embedded;
 mod manifests;
 mod partitions;
+#[cfg(test)]
+mod played;
+mod rest;
 mod snapshot;
+mod storage;
 mod target;
+mod upkeep;
 mod watermark;
 
 pub use catalog::{Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange};
@@ -19,6 +25,11 @@ pub use commit::{Commit, CommitError, Committer, NewFile};
 /// Types of the table format that stand in public signatures.
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
 pub use partitions::Partitions;
+pub use rest::{ClientCredentials, REQUEST_SECONDS_DEFAULT, RestAuth, RestCatalog, RestSettings};
+pub use storage::{LocalFiles, TableStorage, storage_of};
 pub use target::{Extensions, MADE_BY, Target, Wanted};
+pub use upkeep::{
+    Claims, Freed, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings, UpkeepTable, all_tables,
+};
 pub use uuid::Uuid;
 pub use watermark::Writer;

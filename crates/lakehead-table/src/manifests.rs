@@ -56,6 +56,19 @@ impl TableFiles {
         content.ok_or_else(|| refused(format!("{uri} is gone; the table's metadata names it")))
     }
 
+    /// The key of a URI in the table's own folders.
+    pub(crate) fn own_key<'u>(&self, uri: &'u str) -> Option<&'u str> {
+        let below = |key: &str, folder: &str| key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let key = self.bucket.key(uri)?;
+        (below(key, &self.data_key) || below(key, &self.metadata_key)).then_some(key)
+    }
+
+    /// Whether a file that the table named once is there yet.
+    pub(crate) async fn is_there(&self, uri: &str) -> Result<bool, CatalogError> {
+        let key = self.bucket.key(uri).ok_or_else(|| outside(uri, &self.bucket))?;
+        Ok(self.bucket.size(key).await?.is_some())
+    }
+
     /// The manifests of a snapshot.
     pub(crate) async fn list_of(
         &self,
@@ -69,7 +82,6 @@ impl TableFiles {
     }
 
     /// The entries of a manifest, with what they take over from its place in the list.
-    #[allow(dead_code)]
     pub(crate) async fn manifest(&self, file: &ManifestFile) -> Result<Manifest, CatalogError> {
         let content = self.read(&file.manifest_path).await?;
         // The library reads through its own seam to files, which adds what entries inherit.
@@ -179,7 +191,7 @@ impl<'a> Attempt<'a> {
     }
 }
 
-fn refused(text: String) -> CatalogError {
+pub(crate) fn refused(text: String) -> CatalogError {
     CatalogError::new(CatalogErrorKind::Refused, text)
 }
 

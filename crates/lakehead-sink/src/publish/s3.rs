@@ -18,6 +18,8 @@ pub struct S3Bucket {
     pub bucket: String,
     pub access_key_id: String,
     pub secret: Secret,
+    /// Goes with keys that end after a while.
+    pub session_token: Option<Secret>,
     /// `https://host/bucket/key` instead of `https://bucket.host/key`.
     pub path_style: bool,
     /// Allows `http://` to other hosts than this one. Requests are signed, but everybody on the way can read them.
@@ -46,7 +48,7 @@ impl S3Bucket {
             false => format!("{scheme}://{}.{host}", self.bucket),
         };
         let retry = RetryConfig { max_retries: 0, ..RetryConfig::default() };
-        AmazonS3Builder::new()
+        let mut builder = AmazonS3Builder::new()
             .with_client_options(options(scheme))
             .with_allow_http(scheme == "http")
             .with_retry(retry)
@@ -56,11 +58,22 @@ impl S3Bucket {
             .with_bucket_name(&self.bucket)
             .with_access_key_id(&self.access_key_id)
             .with_secret_access_key(self.secret.reveal())
-            .with_conditional_put(S3ConditionalPut::ETagMatch)
-            .build()
-            .map_err(|e| {
-                Error::caused(ErrorKind::Settings, format!("cannot use bucket {:?}", self.bucket), e)
-            })
+            .with_conditional_put(S3ConditionalPut::ETagMatch);
+        // Both become values of headers, where the library panics over what cannot be one.
+        let token = self.session_token.as_ref().map(Secret::reveal);
+        for (what, text) in [("access key id", Some(self.access_key_id.as_str())), ("session token", token)] {
+            if text.is_some_and(|text| http::HeaderValue::from_str(text).is_err()) {
+                let text =
+                    format!("the {what} of bucket {:?} holds what no HTTP header can hold", self.bucket);
+                return Err(Error::new(ErrorKind::Settings, text));
+            }
+        }
+        if let Some(token) = token {
+            builder = builder.with_token(token);
+        }
+        builder.build().map_err(|e| {
+            Error::caused(ErrorKind::Settings, format!("cannot use bucket {:?}", self.bucket), e)
+        })
     }
 
     /// Where uploads left in the bucket are found, with the keys of `client`.

@@ -21,6 +21,7 @@ fn bucket() -> S3Bucket {
         bucket: variable("LAKEHEAD_TEST_S3_BUCKET"),
         access_key_id: variable("LAKEHEAD_TEST_S3_ACCESS_KEY_ID"),
         secret: Secret::new(variable("LAKEHEAD_TEST_S3_SECRET_ACCESS_KEY")),
+        session_token: None,
         path_style: true,
         allow_http: false,
     }
