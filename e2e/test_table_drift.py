@@ -81,13 +81,17 @@ def test_rows_that_no_longer_fit_wait_until_the_table_is_put_right(tables, where
     assert values(copy) == as_sent(first)
     for name, (wrong, right, column) in MISFITS.items():
         columns.by(*wrong)
+        if name == "renamed":
+            # A running flow may know the column by its id.
+            copy.server.kill()
+            copy.server.start()
         waiting = send(copy)
         reason = copy.wait_status("failed", within=30)
         print(f"{name}: {reason}")
         assert column in reason, (name, reason)
         # Ingest goes on, also over a restart, and the table gets nothing half.
         waiting |= send(copy)
-        if name in ("renamed", "made required"):
+        if name == "made required":
             copy.server.kill()
             copy.server.start()
             assert column in copy.wait_status("failed", within=30), name
@@ -144,15 +148,17 @@ def test_a_column_that_goes_between_our_load_and_our_commit_takes_no_row_with_it
     columns = Columns(copy)
     send(copy)
     delivered(copy)
-    rule = faulty.catalog.rule = Once(is_commit, before=lambda _: columns.by(lambda u: u.rename_column("note", "remark")))
+    rule = faulty.catalog.rule = Once(is_commit, before=lambda _: columns.by(lambda u: u.delete_column("note")))
     send(copy)
     wait_until("the column is gone", 20, lambda: rule.played)
     send(copy)
     assert "note" in copy.wait_status("failed", within=30)
     rule.check()
     settle(1)
-    columns.by(lambda u: u.rename_column("remark", "note"))
+    columns.by(lambda u: u.add_column("note", StringType()))
     copy.wait_status("running", within=40)
     delivered(copy)
-    assert values(copy) == as_sent(copy.sent)
+    found = values(copy)
+    # What was in the column that went, went with it.
+    assert set(found) == copy.sent and {i: found[i] for i in range(10, 15)} == as_sent(range(10, 15))
     copy.finish()

@@ -183,7 +183,7 @@ def test_a_kill_amid_an_upload_in_parts_ends_exact(tables):
     assert copy.finish()
 
 
-@pytest.mark.parametrize("calls", ["pwrite64", "fdatasync"])
+@pytest.mark.parametrize("calls", ["pwrite64", "fsync,fdatasync"])
 def test_a_kill_at_each_write_of_the_metadata_store_ends_exact(tables, calls):
     """Before and after the intent, the catalog's new version of the table, and the position."""
     faulty = tables.near()
