@@ -84,8 +84,9 @@ class Lake:
 
 
 def enable(server: Server, bucket: str) -> Lake:
-    """Makes a bucket of the server with a catalog, as wrangler does it."""
-    server.call("POST", "r2/buckets", {"name": bucket})
+    """Gives a bucket of the server a catalog, as wrangler does it; makes the bucket if the configuration names none like it."""
+    if bucket not in [found["name"] for found in server.call("GET", "r2/buckets")["result"]["buckets"]]:
+        server.call("POST", "r2/buckets", {"name": bucket})
     name = server.call("POST", f"r2-catalog/{bucket}/enable")["result"]["name"]
     assert name == f"{server.account}_{bucket}"
     return Lake(f"{server.url}/catalog", name, server.token)

@@ -1,7 +1,8 @@
 """The newcomer's path: with nothing but the server, a stream becomes a table that PyIceberg, DuckDB and ClickHouse read over
 REST, value by value, skipping the files they need not read.
 
-The records come on three days; the clock is faketime's. Each day's are one file.
+The records come on three days; the clock is faketime's. Each day's are one file. The days are past: DuckDB takes a table whose
+metadata is newer than its own clock for damaged.
 """
 
 import base64
@@ -22,7 +23,7 @@ from clickhouse import clickhouse
 from lakehead import Server
 from test_clock import Clock
 
-DAYS = [datetime(2027, 2, day, 12, tzinfo=UTC) for day in (26, 27, 28)]
+DAYS = [datetime(2026, 2, day, 12, tzinfo=UTC) for day in (26, 27, 28)]
 PER_DAY = 20
 TAGS = {"name": "tags", "type": "list", "items": {"type": "string"}}
 SCHEMA = {"fields": [
@@ -117,10 +118,12 @@ def world(make_lasting_server) -> World:
     return World(make_lasting_server(QUICK_TABLES))
 
 
-def seen_by_clickhouse(value, column: str):
-    """It has no lists and structs that are NULL."""
-    nothing = {"list": [], "nested": [], "struct": {"a": None, "b": b""}}
-    return nothing.get(column) if value is None else value
+# What a reader makes of NULL: ClickHouse has no lists and structs that are, PyIceberg's scan no lists of structs.
+NULLS = {
+    "clickhouse": {"list": [], "nested": [], "struct": {"a": None, "b": b""}},
+    "pyiceberg": {"nested": []},
+    "duckdb": {},
+}
 
 
 @pytest.mark.parametrize("reader", ["pyiceberg", "duckdb", "clickhouse"])
@@ -128,9 +131,7 @@ def test_the_rows_are_the_records_value_by_value(world, reader):
     found = rows_by(world.read(reader), "id")
     ingested = {i: row.pop("__ingest_ts") for i, row in found.items()}
     for i, row in found.items():
-        expected = world.expected[i]
-        if reader == "clickhouse":
-            expected = {name: seen_by_clickhouse(value, name) for name, value in expected.items()}
+        expected = {name: NULLS[reader].get(name) if value is None else value for name, value in world.expected[i].items()}
         assert row == expected, {name: (row[name], expected[name]) for name in row if row[name] != expected[name]}
     assert set(found) == set(world.expected)
     for i, moment in ingested.items():
@@ -184,7 +185,8 @@ def test_the_engines_see_the_types(world):
 
 
 def test_each_day_is_a_file_and_a_snapshot_with_its_totals(world):
-    snapshots = world.table.snapshots()
+    # The protocol lists them in any order.
+    snapshots = sorted(world.table.snapshots(), key=lambda snapshot: snapshot.sequence_number)
     assert len(snapshots) == len(DAYS) and len(world.table.history()) == len(DAYS)
     for n, (snapshot, day) in enumerate(zip(snapshots, DAYS, strict=True), 1):
         summary = snapshot.summary
@@ -199,12 +201,12 @@ def test_each_day_is_a_file_and_a_snapshot_with_its_totals(world):
     sizes = [task.file.file_size_in_bytes for task in world.table.scan().plan_files()]
     assert int(snapshots[-1].summary["total-files-size"]) == sum(sizes)
     for task in world.table.scan().plan_files():
-        assert re.search(r"/data/__ingest_ts_day=2027-02-2[678]/[^/]+\.parquet$", task.file.file_path), task.file.file_path
+        assert re.search(r"/data/__ingest_ts_day=2026-02-2[678]/[^/]+\.parquet$", task.file.file_path), task.file.file_path
 
 
 @pytest.mark.parametrize(("condition", "wanted", "by"), [
-    ("__ingest_ts >= '2027-02-28T00:00:00+00:00'", range(40, 60), "partition"),
-    ("__ingest_ts < '2027-02-27T00:00:00+00:00'", range(0, 20), "partition"),
+    ("__ingest_ts >= '2026-02-28T00:00:00+00:00'", range(40, 60), "partition"),
+    ("__ingest_ts < '2026-02-27T00:00:00+00:00'", range(0, 20), "partition"),
     ("id >= 40", range(40, 60), "bounds"),
     ("id = 25", range(25, 26), "bounds"),
     ("id > 1000", range(0), "bounds"),
@@ -222,7 +224,7 @@ def test_readers_skip_files_by_partition_and_by_bounds(world, condition, wanted,
     read = re.search(r"Total Files Read: (\d+)", plan)
     assert (int(read[1]) if read else 0) == files, plan
     event = "IcebergPartitionPrunedFiles" if by == "partition" else "IcebergMinMaxIndexPrunedFiles"
-    condition = re.sub(r"'(2027-..-..)T(..:..:..)\+00:00'", r"'\1 \2'", condition)
+    condition = re.sub(r"'(2026-..-..)T(..:..:..)\+00:00'", r"'\1 \2'", condition)
     rows, pruned = world.lake.clickhouse(
         f"SELECT id FROM lake.`default.events` WHERE {condition}", f"SELECT sum(value) AS n FROM system.events WHERE event = '{event}'")
     assert {row["id"] for row in (rows.to_pylist() if rows else [])} == set(wanted)

@@ -77,7 +77,12 @@ impl Store {
         maintenance: &Maintenance,
     ) -> Result<(), Error> {
         let (space, key) = (Space::TableMaintenance, format!("{catalog_id}:{table}"));
-        self.write_catalog_records(&[Write { space, key, expect: Expect::Any, value: Some(json(maintenance)?) }])
+        self.write_catalog_records(&[Write {
+            space,
+            key,
+            expect: Expect::Any,
+            value: Some(json(maintenance)?),
+        }])
     }
 }
 

@@ -42,7 +42,7 @@ use crate::storage::Storage;
 
 pub use front::CatalogFront;
 
-/// What [`Catalogs`] work with.
+/// What [`EmbeddedCatalogs`] work with.
 pub struct CatalogParts {
     /// Knows which buckets have a catalog, and keeps their records.
     pub store: Arc<Store>,
@@ -57,7 +57,7 @@ pub struct CatalogParts {
 }
 
 /// The embedded catalogs of all buckets.
-pub struct Catalogs {
+pub struct EmbeddedCatalogs {
     parts: CatalogParts,
     cache: MetadataCache,
     /// By the id of the catalog, which a bucket gets anew when its catalog was deleted.
@@ -81,16 +81,16 @@ impl fmt::Display for NoCatalog {
     }
 }
 
-impl fmt::Debug for Catalogs {
+impl fmt::Debug for EmbeddedCatalogs {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Catalogs").finish_non_exhaustive()
+        f.debug_struct("EmbeddedCatalogs").finish_non_exhaustive()
     }
 }
 
-impl Catalogs {
+impl EmbeddedCatalogs {
     /// The catalogs. None is opened yet.
     pub fn new(parts: CatalogParts) -> Self {
-        Catalogs { parts, cache: MetadataCache::default(), open: Mutex::default() }
+        EmbeddedCatalogs { parts, cache: MetadataCache::default(), open: Mutex::default() }
     }
 
     /// The catalog of the bucket of this name, if it is switched on.
@@ -124,6 +124,12 @@ impl Catalogs {
         }));
         open.insert(found.id.clone(), Arc::clone(&opened));
         Ok(opened)
+    }
+
+    /// The catalogs as others ask for them.
+    pub fn by_name(self: &Arc<Self>) -> crate::catalogs::Embedded {
+        let catalogs = Arc::clone(self);
+        Arc::new(move |bucket| Ok(catalogs.of_bucket(bucket).map_err(|e| e.to_string())?))
     }
 
     /// Goes on with deletions that were under way when the server stopped, in all catalogs that are switched on.

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
-use lakehead_model::{Secret, name};
+use lakehead_model::{Secret, limits, name};
 use serde::{Deserialize, Serialize};
 
+mod catalog;
 #[cfg(test)]
 mod tests;
+
+pub use catalog::Catalog;
 
 /// Everything an operator can set. Serializing it shows no secret.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,6 +29,7 @@ pub struct Config {
     pub log: Log,
     pub ingest: Ingest,
     pub sinks: Sinks,
+    pub tables: Tables,
     pub hosts: Hosts,
     /// Where buckets are, by name. A bucket that is not listed is a folder `buckets/{name}` of the data folder.
     pub buckets: BTreeMap<String, Bucket>,
@@ -42,6 +46,7 @@ impl Default for Config {
             log: Log::default(),
             ingest: Ingest::default(),
             sinks: Sinks::default(),
+            tables: Tables::default(),
             hosts: Hosts::default(),
             buckets: BTreeMap::new(),
         }
@@ -128,6 +133,20 @@ impl Default for Sinks {
     }
 }
 
+/// Sinks that write tables.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Tables {
+    /// Shortest roll interval that a sink may have. Each roll is a commit and a snapshot of its table.
+    pub roll_interval_seconds_min: u64,
+}
+
+impl Default for Tables {
+    fn default() -> Self {
+        Tables { roll_interval_seconds_min: limits::TABLE_ROLL_INTERVAL_SECONDS_MIN }
+    }
+}
+
 /// The hosts that wrangler contacts by fixed names. See `lakehead wrangler-hosts`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -161,6 +180,9 @@ pub struct Bucket {
     /// Who is given these keys by the bucket's catalog when he asks for them, to read and write tables' files with.
     #[serde(skip_serializing_if = "HandOutKeys::is_default")]
     pub hand_out_keys: HandOutKeys,
+    /// The catalog of its tables; the one that is built in if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub catalog: Option<Catalog>,
 }
 
 /// Whom the catalog of a bucket gives the bucket's own keys. With them everything in the bucket can be changed.
@@ -227,6 +249,7 @@ const ENVIRONMENT: &[(&str, &[&str], Kind)] = &[
     ("LAKEHEAD_INGEST__IN_FLIGHT_BYTES_MAX", &["ingest", "in_flight_bytes_max"], Kind::Integer),
     ("LAKEHEAD_HOSTS__LISTEN", &["hosts", "listen"], Kind::Text),
     ("LAKEHEAD_SINKS__BUFFER_BYTES_MAX", &["sinks", "buffer_bytes_max"], Kind::Integer),
+    ("LAKEHEAD_TABLES__ROLL_INTERVAL_SECONDS_MIN", &["tables", "roll_interval_seconds_min"], Kind::Integer),
 ];
 
 /// Names the configuration file; it is not a key of it.
@@ -287,6 +310,7 @@ impl Config {
             ("ingest.connections_max", self.ingest.connections_max as u64, 16),
             ("ingest.in_flight_bytes_max", self.ingest.in_flight_bytes_max as u64, 16 << 20),
             ("sinks.buffer_bytes_max", self.sinks.buffer_bytes_max as u64, 16 << 20),
+            ("tables.roll_interval_seconds_min", self.tables.roll_interval_seconds_min, 1),
         ] {
             if value < min {
                 return refuse(format!("`{key}` is {value}; at least {min} is needed"));
@@ -315,24 +339,36 @@ impl Bucket {
             (Some(_), None) | (None, Some(_)) => {}
             _ => return Err(ConfigError(format!("`buckets.{name}` needs either `path` or `endpoint`"))),
         }
-        if let Some(file) = &self.secret_access_key_file {
-            if self.secret_access_key.is_some() {
-                let text =
-                    format!("`buckets.{name}` has both `secret_access_key` and `secret_access_key_file`");
-                return Err(ConfigError(text));
-            }
-            let text = std::fs::read_to_string(file).map_err(|e| {
-                ConfigError(format!("`buckets.{name}.secret_access_key_file` cannot be read: {e}"))
-            })?;
-            self.secret_access_key = Some(Secret::new(text.trim_end()));
-        }
+        let section = format!("buckets.{name}");
+        let file = self.secret_access_key_file.as_deref();
+        read_secret(&section, "secret_access_key", &mut self.secret_access_key, file)?;
         if self.access_key_id.is_some() != self.secret_access_key.is_some() {
             let text =
                 format!("`buckets.{name}` needs both of `access_key_id` and a secret access key, or neither");
             return Err(ConfigError(text));
         }
-        Ok(())
+        match &mut self.catalog {
+            Some(catalog) => catalog.finish(&format!("{section}.catalog")),
+            None => Ok(()),
+        }
     }
+}
+
+/// Takes a secret from the file that `{key}_file` of `section` names, if it does.
+fn read_secret(
+    section: &str,
+    key: &str,
+    secret: &mut Option<Secret>,
+    file: Option<&Path>,
+) -> Result<(), ConfigError> {
+    let Some(file) = file else { return Ok(()) };
+    if secret.is_some() {
+        return Err(ConfigError(format!("`{section}` has both `{key}` and `{key}_file`")));
+    }
+    let text = std::fs::read_to_string(file)
+        .map_err(|e| ConfigError(format!("`{section}.{key}_file` cannot be read: {e}")))?;
+    *secret = Some(Secret::new(text.trim_end()));
+    Ok(())
 }
 
 fn read_file(path: &Path) -> Result<toml::Table, ConfigError> {

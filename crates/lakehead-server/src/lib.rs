@@ -5,6 +5,7 @@ pub mod api;
 mod audit;
 mod binding;
 pub mod catalog;
+pub mod catalogs;
 mod columns;
 pub mod config;
 pub mod control;

@@ -35,4 +35,3 @@ pub(crate) use commit::letters_under_way;
 pub(crate) use dead_letters::{letters_folder, letters_of_name};
 pub use status::Statuses;
 pub use supervisor::{Runtime, Supervisor};
-pub use table::{Catalogs, NoCatalogs};

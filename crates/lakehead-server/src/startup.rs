@@ -17,7 +17,8 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::access::Access;
 use crate::audit;
-use crate::catalog::{CatalogFront, CatalogParts, Catalogs};
+use crate::catalog::{CatalogFront, CatalogParts, EmbeddedCatalogs};
+use crate::catalogs::Catalogs;
 use crate::config::Config;
 use crate::front::Front;
 use crate::hosts::{self, Account};
@@ -111,12 +112,26 @@ impl Server {
         let (stopping, stop) = watch::channel(false);
         let statuses = Arc::new(Statuses::default());
         let uploads = Uploads::default();
+        let embedded = Arc::new(EmbeddedCatalogs::new(CatalogParts {
+            store: Arc::clone(&store),
+            storage: Arc::clone(&storage),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            disk: Arc::clone(&disk),
+        }));
+        let catalogs = Arc::new(Catalogs::new(
+            &config.buckets,
+            embedded.by_name(),
+            Arc::clone(&storage),
+            Arc::clone(&clock),
+            Arc::clone(&random),
+        ));
         let supervisor = Supervisor::new(
             Runtime {
                 store: Arc::clone(&store),
                 log: log.clone(),
                 storage: Arc::clone(&storage),
-                catalogs: Arc::new(crate::runtime::NoCatalogs),
+                catalogs: Arc::clone(&catalogs),
                 memory: Arc::new(MemoryBudget::new(config.sinks.buffer_bytes_max)),
                 uploads: uploads.clone(),
                 metrics: metrics.clone(),
@@ -145,14 +160,7 @@ impl Server {
             metrics.clone(),
             drain.clone(),
         );
-        let catalogs = Arc::new(Catalogs::new(CatalogParts {
-            store: Arc::clone(&store),
-            storage: Arc::clone(&storage),
-            clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
-            disk: Arc::clone(&disk),
-        }));
-        let resuming = Arc::clone(&catalogs);
+        let resuming = Arc::clone(&embedded);
         tokio::spawn(async move { resuming.resume().await });
         let saving_uses = tokio::spawn(save_uses(Arc::clone(&store)));
         let audited = audit::Parts {
@@ -165,8 +173,9 @@ impl Server {
             data_dir,
             async_runtime: tokio::runtime::Handle::current(),
         };
-        let control = wiring::control(audited, statuses, Arc::clone(&clock), &identity);
-        let catalog = CatalogFront::new(catalogs, Arc::clone(&access));
+        let roll_min = config.tables.roll_interval_seconds_min;
+        let control = wiring::control(audited, statuses, Arc::clone(&clock), &identity, roll_min);
+        let catalog = CatalogFront::new(embedded, Arc::clone(&access));
         let api = wiring::api(Arc::clone(&control), access, &base_url);
         let front = Arc::new(Front::new(ingest, api, catalog, log.clone(), metrics, drain));
         let mut serving = JoinSet::new();

@@ -87,21 +87,37 @@ impl Storage {
     /// # Errors
     /// A text for the pipeline's failure reason.
     pub fn locate(&self, bucket: &str, given: Option<&KeyPair>) -> Result<Bucket, String> {
+        match self.locate_for_table(bucket)? {
+            Bucket::S3(place) if place.access_key_id.is_empty() => {
+                let given = given.ok_or_else(|| {
+                    format!(
+                        "bucket `{bucket}` has no credentials, neither configured nor given with the sink"
+                    )
+                })?;
+                Ok(Bucket::S3(S3Bucket {
+                    access_key_id: given.access_key_id.reveal().to_owned(),
+                    secret: Secret::new(given.secret_access_key.reveal()),
+                    ..place
+                }))
+            }
+            place => Ok(place),
+        }
+    }
+
+    /// The place of `bucket` with the credentials of the configuration; with empty ones if it has none, because the catalog of a
+    /// table may give them.
+    ///
+    /// # Errors
+    /// As [`Storage::locate`].
+    pub fn locate_for_table(&self, bucket: &str) -> Result<Bucket, String> {
         name::check_bucket("config.bucket", bucket).map_err(|e| e.to_string())?;
         if let Some(root) = self.folder(bucket) {
             return Ok(Bucket::Local { root });
         }
         let place = &self.mapped[bucket];
-        let (access_key_id, secret) = match (&place.access_key_id, &place.secret_access_key, given) {
-            (Some(id), Some(secret), _) => (id.clone(), secret.clone()),
-            (_, _, Some(given)) => {
-                (given.access_key_id.reveal().to_owned(), Secret::new(given.secret_access_key.reveal()))
-            }
-            _ => {
-                return Err(format!(
-                    "bucket `{bucket}` has no credentials, neither configured nor given with the sink"
-                ));
-            }
+        let (access_key_id, secret) = match (&place.access_key_id, &place.secret_access_key) {
+            (Some(id), Some(secret)) => (id.clone(), secret.clone()),
+            _ => (String::new(), Secret::new("")),
         };
         Ok(Bucket::S3(S3Bucket {
             endpoint: place.endpoint.clone().unwrap_or_default(),

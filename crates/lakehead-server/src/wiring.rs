@@ -29,6 +29,7 @@ pub(crate) fn control(
     statuses: Arc<Statuses>,
     clock: Arc<dyn Clock>,
     identity: &Identity,
+    table_roll_interval_seconds_min: u64,
 ) -> Arc<Control> {
     let planning = Arc::new(Turnstile::new(PLANNING_AT_ONCE));
     let audit::Parts { store, log, storage, random, .. } = &audited;
@@ -44,6 +45,7 @@ pub(crate) fn control(
         random,
         buckets: Arc::new(Folders { storage }),
         statuses: Arc::new(move |id: PipelineId| statuses.of(id)),
+        table_roll_interval_seconds_min,
     }))
 }
 

@@ -48,7 +48,9 @@ pub use birth::DEFAULT_PROPERTIES;
 pub use metadata_files::{CACHE_BYTES_MAX, METADATA_BYTES_MAX, MetadataCache};
 pub use names::{LEVELS_MAX, NAME_BYTES_MAX, TABLES_FOLDER};
 pub use namespaces::PropertyChanges;
-use records::{CatalogRecords, Expected, RecordKind, RecordWrite, RecordsError, RecordsErrorKind, StoredRecord};
+use records::{
+    CatalogRecords, Expected, RecordKind, RecordWrite, RecordsError, RecordsErrorKind, StoredRecord,
+};
 pub use refusal::{Refusal, RefusalKind};
 pub use tables::{NewTableRequest, Registration};
 
@@ -224,7 +226,8 @@ impl EmbeddedCatalog {
     }
 
     fn json<T: Serialize>(&self, value: &T) -> Result<Vec<u8>, Refusal> {
-        serde_json::to_vec(value).map_err(|e| Refusal::new(RefusalKind::Unavailable, format!("a record: {e}")))
+        serde_json::to_vec(value)
+            .map_err(|e| Refusal::new(RefusalKind::Unavailable, format!("a record: {e}")))
     }
 
     fn parsed<T: DeserializeOwned>(&self, value: &[u8], key: &str) -> Result<T, Refusal> {
@@ -251,9 +254,12 @@ fn table_exists(table: &TableIdent) -> Refusal {
     Refusal::new(RefusalKind::AlreadyExists, format!("Table already exists: {table}"))
 }
 
-/// The part of a sorted list that a page asks for.
-fn paged<T>(all: Vec<(String, T)>, page: &Page) -> Listed<T> {
+/// The part of a sorted list that a page asks for. `prefix` is what all keys of the list begin with.
+fn paged<T>(prefix: &str, all: Vec<(String, T)>, page: &Page) -> Result<Listed<T>, Refusal> {
     let after = page.token.as_deref().unwrap_or_default();
+    if !after.is_empty() && !(after.starts_with(prefix) && records::parse_key(after).is_some()) {
+        return Err(Refusal::bad("pageToken: did not come with a page of this list"));
+    }
     let mut rest = all.into_iter().filter(|(key, _)| after.is_empty() || key.as_str() > after);
     let size = page.size.unwrap_or(usize::MAX).max(1);
     let (mut items, mut last) = (Vec::new(), String::new());
@@ -262,5 +268,5 @@ fn paged<T>(all: Vec<(String, T)>, page: &Page) -> Listed<T> {
         items.push(item);
     }
     let next_page_token = rest.next().map(|_| last);
-    Listed { items, next_page_token }
+    Ok(Listed { items, next_page_token })
 }

@@ -6,6 +6,8 @@
 mod catalog;
 mod columns;
 mod commit;
+#[cfg(any(test, feature = "conformance"))]
+pub mod conformance;
 mod data_file;
 pub mod embedded;
 mod manifests;
@@ -29,7 +31,8 @@ pub use rest::{ClientCredentials, REQUEST_SECONDS_DEFAULT, RestAuth, RestCatalog
 pub use storage::{LocalFiles, TableStorage, storage_of};
 pub use target::{Extensions, MADE_BY, Target, Wanted};
 pub use upkeep::{
-    Claims, Freed, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings, UpkeepTable, all_tables,
+    Claims, Freed, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings,
+    UpkeepTable, all_tables,
 };
 pub use uuid::Uuid;
 pub use watermark::Writer;

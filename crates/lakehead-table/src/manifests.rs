@@ -58,7 +58,8 @@ impl TableFiles {
 
     /// The key of a URI in the table's own folders.
     pub(crate) fn own_key<'u>(&self, uri: &'u str) -> Option<&'u str> {
-        let below = |key: &str, folder: &str| key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
+        let below =
+            |key: &str, folder: &str| key.strip_prefix(folder).is_some_and(|rest| rest.starts_with('/'));
         let key = self.bucket.key(uri)?;
         (below(key, &self.data_key) || below(key, &self.metadata_key)).then_some(key)
     }

@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use iceberg::spec::TableMetadataBuilder;
 use iceberg::{NamespaceIdent, TableCreation, TableIdent};
 use lakehead_disk::SystemDisk;
-use lakehead_model::{Clock, ManualClock, Position, Random, SystemRandom, Timestamp};
+use lakehead_model::clock::ManualClock;
+use lakehead_model::{Clock, Position, Random, SystemRandom, Timestamp};
 use lakehead_sink::{Bucket, BucketFiles, Seams};
 use parking_lot::Mutex;
 use parquet::arrow::ArrowWriter;
@@ -161,7 +162,7 @@ impl Catalog for PlayedCatalog {
 
 /// A table of two columns in a folder of its own.
 pub(crate) struct Scene {
-    pub(crate) dir: tempfile::TempDir,
+    _dir: tempfile::TempDir,
     pub(crate) bucket: BucketFiles,
     pub(crate) catalog: Arc<PlayedCatalog>,
     pub(crate) table: TableIdent,
@@ -188,7 +189,7 @@ impl Scene {
         let catalog = Arc::new(PlayedCatalog { root, held: Mutex::default() });
         let table = TableIdent::from_strs(["ns", "t"]).unwrap();
         let target = target(&catalog, &table, None, &Extensions::default()).await.unwrap();
-        Scene { dir, bucket, catalog, table, target, clock, random }
+        Scene { _dir: dir, bucket, catalog, table, target, clock, random }
     }
 
     pub(crate) fn committer(&self) -> Committer {

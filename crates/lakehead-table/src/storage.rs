@@ -37,7 +37,7 @@ pub struct TableStorage {
     pub reload_at: Option<Timestamp>,
 }
 
-/// Where the files of `table` go. `configured`: the bucket that the table's sink names.
+/// Where the files of `table` go. `configured`: the bucket that the table's sink names; an empty key id stands for no keys.
 ///
 /// # Errors
 /// `Refused`: the location is nowhere that can be written to, for a reason to show.
@@ -53,9 +53,12 @@ pub fn storage_of(
     let storage = match scheme {
         "s3" | "s3a" | "s3n" => {
             let (name, prefix) = rest.split_once('/').unwrap_or((rest, ""));
-            let bucket = given.bucket(name, configured)?;
             let reload_at = if given.keys().is_some() { given.reload_at(now) } else { None };
-            Ok(TableStorage { bucket: Bucket::S3(bucket), prefix: prefix.to_owned(), reload_at })
+            given.bucket(name, configured).map(|bucket| TableStorage {
+                bucket: Bucket::S3(bucket),
+                prefix: prefix.to_owned(),
+                reload_at,
+            })
         }
         "file" => local(rest.strip_prefix("file:").unwrap_or(rest), configured, local_files),
         other => Err(format!("storage of kind {other:?} cannot be written to; s3 can")),
@@ -111,6 +114,10 @@ impl Given<'_> {
         let region = self.text("s3.region").or_else(|| self.text("client.region"));
         let Some((access_key_id, secret)) = self.keys() else {
             return match configured {
+                Bucket::S3(bucket) if bucket.access_key_id.is_empty() => {
+                    Err("there are no keys to write with, neither configured nor given by the catalog"
+                        .to_owned())
+                }
                 Bucket::S3(bucket) => Ok(S3Bucket { bucket: name.to_owned(), ..bucket.clone() }),
                 Bucket::Local { .. } => {
                     Err("the configured bucket is a folder, and the catalog gave no keys for \

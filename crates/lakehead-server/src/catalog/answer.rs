@@ -52,7 +52,9 @@ pub(super) fn refusal(refusal: &Refusal) -> Response<Body> {
         }
         RefusalKind::Unprocessable => StatusCode::UNPROCESSABLE_ENTITY,
         RefusalKind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        RefusalKind::Unknown | RefusalKind::Damaged | RefusalKind::Answered => StatusCode::INTERNAL_SERVER_ERROR,
+        RefusalKind::Unknown | RefusalKind::Damaged | RefusalKind::Answered => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
         RefusalKind::Sync => {
             tracing::error!(error = refusal.text, "a sync of a table's metadata failed: stopping");
             std::process::exit(EXIT_DISK_FAILED);
@@ -62,7 +64,9 @@ pub(super) fn refusal(refusal: &Refusal) -> Response<Body> {
         tracing::error!(kind = ?refusal.kind, error = refusal.text, "a request to a catalog failed");
         let text = match refusal.kind {
             RefusalKind::Unknown => "whether the change was made is not known; the server's log says why",
-            RefusalKind::Unavailable => "the server cannot do this now and has changed nothing; its log says why",
+            RefusalKind::Unavailable => {
+                "the server cannot do this now and has changed nothing; its log says why"
+            }
             _ => "the server cannot do this; its log says why",
         };
         return error(status, refusal.kind.name(), text);

@@ -93,7 +93,11 @@ impl Object {
     /// The values of a list, each with where it stands.
     pub(super) fn list(&self, key: &str) -> Result<Vec<(String, Value)>, Refusal> {
         let values: Vec<Value> = self.get(key)?.unwrap_or_default();
-        Ok(values.into_iter().enumerate().map(|(i, value)| (format!("{}[{i}]", self.at(key)), value)).collect())
+        Ok(values
+            .into_iter()
+            .enumerate()
+            .map(|(i, value)| (format!("{}[{i}]", self.at(key)), value))
+            .collect())
     }
 
     /// The objects of a list.

@@ -8,7 +8,7 @@ use lakehead_table::embedded::{Answer, Attempt, EmbeddedCatalog, Page, Refusal, 
 
 use super::auth::Guest;
 use super::route::Call;
-use super::{Catalogs, answer, body};
+use super::{EmbeddedCatalogs, answer, body};
 use crate::http::answer::Body;
 
 /// What a list has on a page if its asker does not say.
@@ -18,7 +18,7 @@ const PAGE_SIZE_MAX: usize = 1000;
 
 /// A call and its surroundings.
 pub(super) struct Asked {
-    pub(super) catalogs: Arc<Catalogs>,
+    pub(super) catalogs: Arc<EmbeddedCatalogs>,
     pub(super) catalog: Arc<EmbeddedCatalog>,
     pub(super) bucket: String,
     pub(super) guest: Guest,

@@ -13,13 +13,13 @@ use sha2::{Digest, Sha256};
 
 use super::calls::Asked;
 use super::route::{BASE, Call, Route, route};
-use super::{Catalogs, answer, auth, body, commits, oauth};
+use super::{EmbeddedCatalogs, answer, auth, body, commits, oauth};
 use crate::access::{Access, Peer};
 use crate::http::answer::Body;
 
 /// Speaks the protocol.
 pub struct CatalogFront {
-    catalogs: Arc<Catalogs>,
+    catalogs: Arc<EmbeddedCatalogs>,
     access: Arc<Access>,
 }
 
@@ -30,7 +30,7 @@ impl fmt::Debug for CatalogFront {
 }
 
 impl CatalogFront {
-    pub fn new(catalogs: Arc<Catalogs>, access: Arc<Access>) -> Self {
+    pub fn new(catalogs: Arc<EmbeddedCatalogs>, access: Arc<Access>) -> Self {
         CatalogFront { catalogs, access }
     }
 
@@ -68,7 +68,13 @@ impl CatalogFront {
         }
         let query: Vec<(String, String)> = match Query::try_from_uri(&parts.uri) {
             Ok(Query(pairs)) => pairs,
-            Err(_) => return Err(answer::error(StatusCode::BAD_REQUEST, "BadRequestException", "query: cannot be read")),
+            Err(_) => {
+                return Err(answer::error(
+                    StatusCode::BAD_REQUEST,
+                    "BadRequestException",
+                    "query: cannot be read",
+                ));
+            }
         };
         let bucket = match route.call {
             Call::Config => self.warehouse(&route, &query),

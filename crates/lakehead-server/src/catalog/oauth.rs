@@ -16,6 +16,8 @@ use crate::access::{Access, Caller, Peer, only};
 use crate::http::answer::{self as plain, Body};
 
 const EXCHANGE: &str = "urn:ietf:params:oauth:grant-type:token-exchange";
+/// When a client is to ask again. The token itself lasts as long as it was made for.
+const EXPIRES_SECONDS: u64 = 3600;
 const ACCESS_TOKEN: &str = "urn:ietf:params:oauth:token-type:access_token";
 
 pub(super) fn token(access: &Access, headers: &HeaderMap, body: &[u8], peer: Peer) -> Response<Body> {
@@ -37,6 +39,7 @@ pub(super) fn token(access: &Access, headers: &HeaderMap, body: &[u8], peer: Pee
                 "access_token": shown.unwrap_or_default(),
                 "token_type": "bearer",
                 "issued_token_type": ACCESS_TOKEN,
+                "expires_in": EXPIRES_SECONDS,
             });
             let mut response = plain::json(StatusCode::OK, token.to_string());
             response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
@@ -57,7 +60,8 @@ fn form(body: &[u8]) -> Option<Vec<(String, String)>> {
 
 fn password(headers: &HeaderMap) -> Option<String> {
     let (scheme, value) = std::str::from_utf8(only(headers, "authorization")?).ok()?.split_once(' ')?;
-    let decoded = scheme.eq_ignore_ascii_case("basic").then(|| BASE64_STANDARD.decode(value.trim()).ok())??;
+    let decoded =
+        scheme.eq_ignore_ascii_case("basic").then(|| BASE64_STANDARD.decode(value.trim()).ok())??;
     String::from_utf8(decoded).ok()?.split_once(':').map(|(_, password)| password.to_owned())
 }
 

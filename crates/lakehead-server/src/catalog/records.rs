@@ -59,7 +59,9 @@ fn stored(record: Record) -> StoredRecord {
 fn failed(error: Error) -> RecordsError {
     let kind = match error.kind() {
         ErrorKind::Conflict => RecordsErrorKind::Conflict,
-        ErrorKind::Full | ErrorKind::Limit | ErrorKind::Corrupt | ErrorKind::Busy => RecordsErrorKind::NotApplied,
+        ErrorKind::Full | ErrorKind::Limit | ErrorKind::Corrupt | ErrorKind::Busy => {
+            RecordsErrorKind::NotApplied
+        }
         // A sync failed, or an earlier one: what is on disk is known after the store was opened again.
         ErrorKind::Storage => RecordsErrorKind::Unknown,
     };

@@ -22,8 +22,11 @@ impl Asked {
             return FileAccess { config: Map::new(), credentials: Vec::new() };
         };
         let mut config = Map::new();
-        let mut put = |key: &str, value: &str| config.insert(key.to_owned(), json!(value));
-        put("s3.endpoint", &place.endpoint);
+        let mut put = |key: &str, value: &str| {
+            config.insert(key.to_owned(), json!(value));
+        };
+        // ClickHouse repeats the bucket in its requests if the slash is missing.
+        put("s3.endpoint", &format!("{}/", place.endpoint.trim_end_matches('/')));
         put("s3.region", &place.region);
         put("client.region", &place.region);
         put("s3.path-style-access", "true");

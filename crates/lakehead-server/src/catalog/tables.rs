@@ -57,7 +57,9 @@ impl Asked {
         let snapshots = match self.param("snapshots").map(str::to_ascii_lowercase).as_deref() {
             None | Some("" | "all") => Snapshots::All,
             Some("refs") => Snapshots::Refs,
-            Some(other) => return Err(Refusal::bad(format!("snapshots: is {other:?}; all or refs is needed"))),
+            Some(other) => {
+                return Err(Refusal::bad(format!("snapshots: is {other:?}; all or refs is needed")));
+            }
         };
         if let Some(known) = self.headers.get(header::IF_NONE_MATCH).and_then(|value| value.to_str().ok()) {
             let tag = tag(&self.catalog.metadata_location(&table).await?, snapshots);

@@ -78,6 +78,8 @@ pub struct Parts {
     pub previewer: Arc<dyn Previewer>,
     /// Recounts what pipelines have made.
     pub auditor: Arc<dyn Auditor>,
+    /// Shortest roll interval of a table that the operator allows.
+    pub table_roll_interval_seconds_min: u64,
 }
 
 /// The control plane. Its methods block on the disk: call them where blocking is allowed.

@@ -2,7 +2,7 @@
 //! below their prefix, patterns can be printed, intervals have their minimum).
 
 use lakehead_model::resource::{FilesConfig, SinkFormat, TableConfig};
-use lakehead_model::{Invalid, limits, name};
+use lakehead_model::{Invalid, name};
 
 /// Largest row group; it is buffered in memory.
 const ROW_GROUP_BYTES_MAX: u64 = 4 << 30;
@@ -40,19 +40,23 @@ pub fn check(config: &FilesConfig, format: &SinkFormat) -> Result<(), Invalid> {
 }
 
 /// The same for a table. Its names are what Cloudflare's catalog takes: letters, digits and underscores; nested namespaces
-/// have dots between them.
+/// have dots between them. `roll_interval_seconds_min`: what the operator allows.
 ///
 /// # Errors
 /// [`Invalid`] with the path of the field in the request body.
-pub fn check_table(config: &TableConfig, format: &SinkFormat) -> Result<(), Invalid> {
+pub fn check_table(
+    config: &TableConfig,
+    format: &SinkFormat,
+    roll_interval_seconds_min: u64,
+) -> Result<(), Invalid> {
     name::check_bucket("config.bucket", &config.bucket)?;
     name::check("config.table_name", &config.table_name)?;
     for part in config.namespace.split('.') {
         name::check("config.namespace", part)?;
     }
     let policy = &config.rolling_policy;
-    if let Some(n) = policy.interval_seconds.filter(|n| *n < limits::TABLE_ROLL_INTERVAL_SECONDS_MIN) {
-        let reason = format!("is {n}; at least {} is needed", limits::TABLE_ROLL_INTERVAL_SECONDS_MIN);
+    if let Some(n) = policy.interval_seconds.filter(|n| *n < roll_interval_seconds_min) {
+        let reason = format!("is {n}; at least {roll_interval_seconds_min} is needed");
         return Err(Invalid::new("config.rolling_policy.interval_seconds", reason));
     }
     check_seconds("config.rolling_policy.interval_seconds", policy.interval_seconds)?;

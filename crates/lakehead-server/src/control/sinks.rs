@@ -50,7 +50,7 @@ impl Control {
                 files.jurisdiction.as_deref()
             }
             SinkConfig::Table(table) => {
-                sink_rules::check_table(table, &new.format)?;
+                sink_rules::check_table(table, &new.format, self.parts.table_roll_interval_seconds_min)?;
                 None
             }
         };

@@ -105,6 +105,7 @@ impl Flow<'_> {
             return Ok(());
         }
         let began = self.shared.clock.monotonic();
+        self.renew()?;
         let prepared = self.writer.prepare()?;
         let letters = self.letters.prepare(self.state.committed, cursor)?;
         let next = FlowState {
@@ -155,6 +156,20 @@ impl Flow<'_> {
         shared.progress.committed(task.key, next);
         shared.statuses.running(task.key);
         tracing::debug!(flow = %task.key, committed = %next.committed, "committed");
+        Ok(())
+    }
+}
+
+impl Flow<'_> {
+    /// Credentials of a table's storage that are about to end are replaced.
+    fn renew(&mut self) -> Result<(), FlowError> {
+        let (shared, task) = (self.shared, self.task);
+        let waiting = Waiting { patience: self.patience, order: &self.order };
+        let Some(table) = &mut self.table else { return Ok(()) };
+        let Some(bucket) = shared.wait(task.key, waiting, shared.renew(task, table))? else { return Ok(()) };
+        let staging_dir = shared.staging_dir(task.key);
+        self.publisher =
+            shared.publisher(task.key, bucket.clone(), &staging_dir, self.patience, &self.order)?;
         Ok(())
     }
 }

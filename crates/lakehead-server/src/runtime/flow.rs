@@ -26,8 +26,9 @@ use super::feed::QUIET_COMMIT;
 use super::isolate::{Part, isolate, reason};
 use super::progress::Progress;
 use super::status::Statuses;
-use super::table::{Catalogs, TableEnd};
+use super::table::TableEnd;
 use super::turnstile::{Turn, Turnstile};
+use crate::catalogs::Catalogs;
 use crate::metrics::Metrics;
 use crate::storage::{Storage, sink_keys};
 
@@ -39,7 +40,7 @@ pub(super) struct Shared {
     pub(super) store: Arc<Store>,
     pub(super) log: LocalLog,
     pub(super) storage: Arc<Storage>,
-    pub(super) catalogs: Arc<dyn Catalogs>,
+    pub(super) catalogs: Arc<Catalogs>,
     pub(super) progress: Arc<Progress>,
     pub(super) statuses: Arc<Statuses>,
     pub(super) apart: Apart,
@@ -185,7 +186,7 @@ impl<'a> Flow<'a> {
         let mut state = shared.resume(task, named.as_ref(), publisher, &mut letters, patience, order)?;
         state.stream = Some(task.stream.id);
         let opened = named.map(|named| {
-            shared.wait(task.key, Waiting { patience, order }, shared.open_table(task, &named, &state))
+            shared.wait(task.key, Waiting { patience, order }, shared.open_table(task, named, &state))
         });
         let (table, files) = opened.transpose()?.map_or((None, task.files.clone()), |(t, f)| (Some(t), f));
         let publisher = publisher(match &table {
@@ -334,7 +335,7 @@ impl Shared {
     }
 
     /// Opens the bucket, unless there is an order to end.
-    fn publisher(
+    pub(super) fn publisher(
         &self,
         key: FlowKey,
         bucket: Bucket,

@@ -20,8 +20,8 @@ use super::flow::{FlowError, Order, Shared};
 use super::plan::Plan;
 use super::progress::Progress;
 use super::status::Statuses;
-use super::table::Catalogs;
 use super::turnstile::Turnstile;
+use crate::catalogs::Catalogs;
 use crate::metrics::Metrics;
 use crate::startup::EXIT_DISK_FAILED;
 use crate::storage::Storage;
@@ -41,7 +41,7 @@ pub struct Runtime {
     pub store: Arc<Store>,
     pub log: LocalLog,
     pub storage: Arc<Storage>,
-    pub catalogs: Arc<dyn Catalogs>,
+    pub catalogs: Arc<Catalogs>,
     pub memory: Arc<MemoryBudget>,
     pub uploads: Uploads,
     pub metrics: Metrics,

@@ -7,53 +7,23 @@
 //! ```
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use lakehead_meta::{FlowState, TableMark};
 use lakehead_model::resource::{FilesConfig, TableConfig};
-use lakehead_model::{Position, Secret, StreamId, Timestamp};
+use lakehead_model::{Position, StreamId, Timestamp};
 use lakehead_sink::{Bucket, BucketFiles, StagedFile};
 use lakehead_table::{
     Catalog, Commit, CommitError, Committer, Extensions, LoadedTable, NamespaceIdent, NewFile, Partitions,
-    TableIdent, Target, Uuid, Wanted, Writer, table_columns,
+    TableIdent, TableStorage, Target, Uuid, Wanted, Writer, table_columns,
 };
 use lakehead_transform::{Output, Program};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::flow::{FlowError, Shared, Task};
-
-/// Finds the catalog of a bucket, and where the files of its tables are.
-pub trait Catalogs: Send + Sync + fmt::Debug {
-    /// The catalog of `bucket`. `token`: the one given with the sink.
-    ///
-    /// # Errors
-    /// A text for the pipeline's failure reason.
-    fn of(&self, bucket: &str, token: Option<Secret>) -> Result<Arc<dyn Catalog>, String>;
-
-    /// Where the files of a table of that catalog are.
-    ///
-    /// # Errors
-    /// A text for the pipeline's failure reason.
-    fn storage(&self, bucket: &str, table: &LoadedTable) -> Result<Bucket, String>;
-}
-
-/// A server without tables.
-#[derive(Debug)]
-pub struct NoCatalogs;
-
-impl Catalogs for NoCatalogs {
-    fn of(&self, bucket: &str, _: Option<Secret>) -> Result<Arc<dyn Catalog>, String> {
-        Err(format!("bucket {bucket:?} has no catalog"))
-    }
-
-    fn storage(&self, bucket: &str, _: &LoadedTable) -> Result<Bucket, String> {
-        Err(format!("bucket {bucket:?} has no catalog"))
-    }
-}
 
 /// What of a commit concerns the table; part of the stored intent.
 #[derive(Debug, Serialize, Deserialize)]
@@ -88,11 +58,14 @@ pub(super) struct Placed {
     pub(super) bucket: Bucket,
     files: BucketFiles,
     committer: Committer,
+    /// When its credentials are to be asked for anew.
+    reload_at: Option<Timestamp>,
 }
 
 /// The table that a flow writes.
 #[derive(Debug)]
 pub(super) struct TableEnd {
+    named: Named,
     placed: Placed,
     uuid: Uuid,
     /// The columns of its files; the last one is `__ingest_ts`.
@@ -111,7 +84,7 @@ impl Shared {
             Some(lakehead_model::resource::Credentials::Token(token)) => Some(token),
             _ => None,
         };
-        let catalog = self.catalogs.of(&table.bucket, token).map_err(FlowError::new)?;
+        let catalog = self.catalogs.of(&table.bucket, token.as_ref()).map_err(FlowError::new)?;
         let namespace = NamespaceIdent::from_strs(table.namespace.split('.'));
         let namespace =
             namespace.map_err(|e| FlowError::new(format!("namespace {:?}: {e}", table.namespace)))?;
@@ -131,7 +104,8 @@ impl Shared {
     }
 
     fn place(&self, task: &Task, named: &Named, loaded: &LoadedTable) -> Result<Placed, FlowError> {
-        let bucket = self.catalogs.storage(&task.files.bucket, loaded).map_err(FlowError::new)?;
+        let TableStorage { bucket, reload_at, .. } =
+            self.catalogs.storage(&task.files.bucket, loaded).map_err(FlowError::new)?;
         let files = BucketFiles::open(&bucket, &self.sink_seams)?;
         let committer = Committer::new(
             Arc::clone(&named.catalog),
@@ -140,14 +114,14 @@ impl Shared {
             Arc::clone(&self.clock),
             Arc::clone(&self.sink_seams.random),
         );
-        Ok(Placed { bucket, files, committer })
+        Ok(Placed { bucket, files, committer, reload_at })
     }
 
     /// Finds the table or makes it. Gives the settings of its files as well.
     pub(super) async fn open_table(
         &self,
         task: &Task,
-        named: &Named,
+        named: Named,
         state: &FlowState,
     ) -> Result<(TableEnd, FilesConfig), FlowError> {
         let program = &task.statement.program;
@@ -163,7 +137,7 @@ impl Shared {
             extensions: &extensions,
         };
         let target = Target::open(&*named.catalog, &wanted).await?;
-        let placed = self.place(task, named, &target.loaded)?;
+        let placed = self.place(task, &named, &target.loaded)?;
         let made = target.columns.fields();
         let of_query =
             Schema::new(made.iter().take(made.len().saturating_sub(1)).cloned().collect::<Vec<_>>());
@@ -173,6 +147,7 @@ impl Shared {
         // Rows that are written anew, into files cut elsewhere, must not meet those of the first try.
         config.file_naming.prefix = Some(format!("{:08x}", self.sink_seams.random.u64() >> 32));
         let end = TableEnd {
+            named,
             uuid: target.uuid(),
             program: program.clone().into_columns(Arc::new(of_query)),
             columns: target.columns,
@@ -181,6 +156,19 @@ impl Shared {
             time: Timestamp(0),
         };
         Ok((end, config))
+    }
+
+    /// Asks for the table's credentials anew if they are about to end. Returns the bucket to be opened with them.
+    pub(super) async fn renew<'a>(
+        &self,
+        task: &Task,
+        end: &'a mut TableEnd,
+    ) -> Result<Option<&'a Bucket>, FlowError> {
+        if end.placed.reload_at.is_none_or(|at| self.now() < at) {
+            return Ok(None);
+        }
+        end.placed = self.placed(task, &end.named).await?;
+        Ok(Some(&end.placed.bucket))
     }
 
     /// Adds published files to the table, once.

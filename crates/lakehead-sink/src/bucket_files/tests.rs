@@ -80,6 +80,7 @@ fn uris_and_keys_are_each_others() {
         bucket: "lake".into(),
         access_key_id: "id".into(),
         secret: lakehead_model::Secret::new("s"),
+        session_token: None,
         path_style: true,
         allow_http: true,
     };

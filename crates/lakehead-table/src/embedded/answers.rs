@@ -82,13 +82,16 @@ impl EmbeddedCatalog {
     /// # Errors
     /// `BadRequest` if the key came with another request, `Unavailable`.
     pub async fn answered(&self, attempt: &Attempt) -> Result<Option<Answer>, Refusal> {
-        let Some(record) = self.get(RecordKind::Answer, &attempt.key.to_string()).await? else { return Ok(None) };
+        let Some(record) = self.get(RecordKind::Answer, &attempt.key.to_string()).await? else {
+            return Ok(None);
+        };
         let stored: Stored = self.parsed(&record.value, &record.key)?;
         if self.now_ms().saturating_sub(stored.at_ms) > lifetime_ms() {
             return Ok(None);
         }
         if stored.request != attempt.request {
-            let text = "Idempotency-Key: was used for another request; a key belongs to one request and its repeats";
+            let text =
+                "Idempotency-Key: was used for another request; a key belongs to one request and its repeats";
             return Err(Refusal::bad(text));
         }
         Ok(Some(stored.answer))

@@ -2,7 +2,9 @@
 
 use std::collections::HashMap;
 
-use iceberg::spec::{FormatVersion, Schema, SortOrder, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec};
+use iceberg::spec::{
+    FormatVersion, Schema, SortOrder, TableMetadata, TableMetadataBuilder, UnboundPartitionSpec,
+};
 use iceberg::{TableCreation, TableUpdate};
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -12,10 +14,8 @@ use super::refusal::Refusal;
 
 /// What a new table gets if its maker does not say: a table that is committed to every minute keeps the metadata files of the
 /// last half an hour, for readers that hold on to one, instead of 1,440 a day for ever.
-pub const DEFAULT_PROPERTIES: [(&str, &str); 2] = [
-    ("write.metadata.delete-after-commit.enabled", "true"),
-    ("write.metadata.previous-versions-max", "30"),
-];
+pub const DEFAULT_PROPERTIES: [(&str, &str); 2] =
+    [("write.metadata.delete-after-commit.enabled", "true"), ("write.metadata.previous-versions-max", "30")];
 
 /// The property by which a client chooses the version of the table format. It is obeyed and not kept.
 pub(super) const FORMAT_VERSION: &str = "format-version";
@@ -166,7 +166,8 @@ pub(super) fn kept_properties(
         Some("2") => Some(FormatVersion::V2),
         Some("3") => Some(FormatVersion::V3),
         Some(other) => {
-            let text = format!("{field}.{FORMAT_VERSION}: is {other:?}; one of \"1\", \"2\", \"3\" is needed");
+            let text =
+                format!("{field}.{FORMAT_VERSION}: is {other:?}; one of \"1\", \"2\", \"3\" is needed");
             return Err(Refusal::bad(text));
         }
     };

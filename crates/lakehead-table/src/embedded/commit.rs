@@ -63,7 +63,10 @@ impl EmbeddedCatalog {
     ) -> Result<Vec<CurrentTable>, Refusal> {
         let mut seen = HashSet::new();
         if let Some(twice) = changes.iter().find(|change| !seen.insert(&change.table)) {
-            return Err(Refusal::bad(format!("table-changes: names {} twice; one change of it is needed", twice.table)));
+            return Err(Refusal::bad(format!(
+                "table-changes: names {} twice; one change of it is needed",
+                twice.table
+            )));
         }
         // Locations are looked at over all tables, so whoever chooses one keeps others from doing so.
         let is_structural = |change: &TableChange| {
@@ -198,7 +201,8 @@ impl EmbeddedCatalog {
         };
         let number = if expected == Expected::Absent { 0 } else { record.number + 1 };
         let metadata_location = self.metadata.write(&metadata, number).await?;
-        let superseded = expired.into_iter().filter(|file| is_metadata_of(&metadata, &record, file)).collect();
+        let superseded =
+            expired.into_iter().filter(|file| is_metadata_of(&metadata, &record, file)).collect();
         let record = TableRecord {
             uuid: record.uuid,
             location: metadata.location().to_owned(),
@@ -220,7 +224,8 @@ impl EmbeddedCatalog {
 /// Whether an old metadata file lies where this table's lie or lay. A log may name others, of a table that was registered here.
 fn is_metadata_of(metadata: &TableMetadata, record: &TableRecord, file: &str) -> bool {
     let below = |location: &str| {
-        file.strip_prefix(location).is_some_and(|rest| rest.starts_with("/metadata/") && rest.ends_with(".metadata.json"))
+        file.strip_prefix(location)
+            .is_some_and(|rest| rest.starts_with("/metadata/") && rest.ends_with(".metadata.json"))
     };
     below(metadata.location()) || below(&record.location)
 }

@@ -54,7 +54,8 @@ pub(super) fn apply(
     }
     let built = builder.build().map_err(|e| refused("updates", &e))?;
     let has_changed = !built.changes.is_empty();
-    let deletes = built.metadata.properties().get(DELETE_AFTER_COMMIT).is_some_and(|v| v.eq_ignore_ascii_case("true"));
+    let deletes =
+        built.metadata.properties().get(DELETE_AFTER_COMMIT).is_some_and(|v| v.eq_ignore_ascii_case("true"));
     let expired = match deletes {
         true => built.expired_metadata_logs.into_iter().map(|log| log.metadata_file).collect(),
         false => Vec::new(),
@@ -123,15 +124,20 @@ impl Progress {
     fn snapshot(&mut self, field: &str, update: &TableUpdate) -> Result<TableUpdate, Refusal> {
         let TableUpdate::AddSnapshot { snapshot } = update else { return Ok(update.clone()) };
         let (given, last) = (snapshot.sequence_number(), self.last_sequence_number);
-        if self.format_version >= FormatVersion::V2 && given <= last && snapshot.parent_snapshot_id().is_some() {
-            let text = format!("{field}.snapshot.sequence-number: is {given}, the table is at {last} already");
+        if self.format_version >= FormatVersion::V2
+            && given <= last
+            && snapshot.parent_snapshot_id().is_some()
+        {
+            let text =
+                format!("{field}.snapshot.sequence-number: is {given}, the table is at {last} already");
             return Err(Refusal::conflict(text));
         }
         self.last_sequence_number = given;
         if let (FormatVersion::V3, Some((first, added))) = (self.format_version, snapshot.row_range()) {
             if first < self.next_row_id {
                 let next = self.next_row_id;
-                let text = format!("{field}.snapshot.first-row-id: is {first}, the table is at {next} already");
+                let text =
+                    format!("{field}.snapshot.first-row-id: is {first}, the table is at {next} already");
                 return Err(Refusal::conflict(text));
             }
             self.next_row_id = self.next_row_id.saturating_add(added);
@@ -155,7 +161,9 @@ impl Progress {
     /// The builder takes references to removed snapshots away, but not the table's current snapshot.
     fn mended(&mut self, builder: TableMetadataBuilder, update: &TableUpdate) -> TableMetadataBuilder {
         match (update, self.current_snapshot) {
-            (TableUpdate::RemoveSnapshots { snapshot_ids }, Some(current)) if snapshot_ids.contains(&current) => {
+            (TableUpdate::RemoveSnapshots { snapshot_ids }, Some(current))
+                if snapshot_ids.contains(&current) =>
+            {
                 self.current_snapshot = None;
                 builder.remove_ref("main")
             }

@@ -95,7 +95,8 @@ impl MetadataFiles {
         if let Some(metadata) = self.cache.get(location) {
             return Ok(metadata);
         }
-        let damaged = |what: &str| Refusal::new(RefusalKind::Damaged, format!("metadata file {location}: {what}"));
+        let damaged =
+            |what: &str| Refusal::new(RefusalKind::Damaged, format!("metadata file {location}: {what}"));
         let key = self.files.key(location).ok_or_else(|| damaged("is not in the bucket"))?;
         let content = self.files.get(key).await?.ok_or_else(|| damaged("is gone"))?;
         let (metadata, bytes) = parse(&content).map_err(|e| damaged(&e))?;
@@ -110,7 +111,9 @@ impl MetadataFiles {
             .map_err(|e| Refusal::bad(format!("the table's metadata cannot be written: {e}")))?;
         let bytes = json.len();
         if bytes > METADATA_BYTES_MAX {
-            let text = format!("the table's metadata has {bytes} bytes, the limit is {METADATA_BYTES_MAX}; expire snapshots");
+            let text = format!(
+                "the table's metadata has {bytes} bytes, the limit is {METADATA_BYTES_MAX}; expire snapshots"
+            );
             return Err(Refusal::bad(text));
         }
         let (content, suffix) = match is_gzip(metadata)? {
@@ -120,7 +123,8 @@ impl MetadataFiles {
         let id = random_uuid(&*self.random);
         let location = format!("{}/metadata/{number:05}-{id}{suffix}.metadata.json", metadata.location());
         let key = self.files.key(&location).ok_or_else(|| {
-            let text = format!("the table's location {:?} is not below {}", metadata.location(), self.files.root());
+            let text =
+                format!("the table's location {:?} is not below {}", metadata.location(), self.files.root());
             Refusal::bad(text)
         })?;
         self.files.put(key, Bytes::from(content)).await?;
@@ -149,7 +153,8 @@ pub(super) fn random_uuid(random: &dyn Random) -> Uuid {
 /// Metadata and its size as JSON.
 pub(super) fn parse(content: &[u8]) -> Result<(TableMetadata, usize), String> {
     let limit = format!("has more than {METADATA_BYTES_MAX} bytes, which is the limit");
-    let read = |json: &[u8]| serde_json::from_slice(json).map_err(|e| format!("is not metadata of a table: {e}"));
+    let read =
+        |json: &[u8]| serde_json::from_slice(json).map_err(|e| format!("is not metadata of a table: {e}"));
     if content.len() > METADATA_BYTES_MAX {
         return Err(limit);
     }
@@ -169,7 +174,9 @@ fn is_gzip(metadata: &TableMetadata) -> Result<bool, Refusal> {
     match metadata.properties().get(CODEC).map(|codec| codec.to_ascii_lowercase()).as_deref() {
         None | Some("" | "none" | "uncompressed") => Ok(false),
         Some("gzip") => Ok(true),
-        Some(other) => Err(Refusal::bad(format!("{CODEC}: {other:?} is unknown; one of none, gzip is needed"))),
+        Some(other) => {
+            Err(Refusal::bad(format!("{CODEC}: {other:?} is unknown; one of none, gzip is needed")))
+        }
     }
 }
 

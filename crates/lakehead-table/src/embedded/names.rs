@@ -30,7 +30,9 @@ pub(super) fn check_table(field: &str, table: &TableIdent) -> Result<(), Refusal
 
 fn check_name(field: &str, name: &str) -> Result<(), Refusal> {
     if name.trim().is_empty() {
-        return Err(Refusal::bad(format!("{field}: a name in it is empty; 1 to {NAME_BYTES_MAX} bytes are needed")));
+        return Err(Refusal::bad(format!(
+            "{field}: a name in it is empty; 1 to {NAME_BYTES_MAX} bytes are needed"
+        )));
     }
     if name.len() > NAME_BYTES_MAX {
         let text = format!("{field}: a name in it has {} bytes; the limit is {NAME_BYTES_MAX}", name.len());
@@ -51,8 +53,13 @@ pub(super) fn default_location(files: &BucketFiles, table: &TableIdent, uuid: Uu
 /// Whether the folder is one that [`default_location`] made: nothing but its table's files is in it.
 pub(super) fn is_own_folder(key: &str) -> bool {
     let mut parts = key.split('/');
-    let uuid = |part: &str| part.len() > 36 && part.get(part.len() - 36..).is_some_and(|id| Uuid::parse_str(id).is_ok());
-    parts.next() == Some(TABLES_FOLDER) && parts.next().is_some() && parts.next().is_some_and(uuid) && parts.next().is_none()
+    let uuid = |part: &str| {
+        part.len() > 36 && part.get(part.len() - 36..).is_some_and(|id| Uuid::parse_str(id).is_ok())
+    };
+    parts.next() == Some(TABLES_FOLDER)
+        && parts.next().is_some()
+        && parts.next().is_some_and(uuid)
+        && parts.next().is_none()
 }
 
 fn folder_name(name: &str) -> String {
@@ -61,9 +68,16 @@ fn folder_name(name: &str) -> String {
 }
 
 /// The key of a table's folder, which must lie in the bucket.
-pub(super) fn location_key<'a>(files: &BucketFiles, field: &str, location: &'a str) -> Result<&'a str, Refusal> {
+pub(super) fn location_key<'a>(
+    files: &BucketFiles,
+    field: &str,
+    location: &'a str,
+) -> Result<&'a str, Refusal> {
     files.key(location.trim_end_matches('/')).ok_or_else(|| {
-        Refusal::bad(format!("{field}: {location:?} is not below {}; leave it out for a folder there", files.root()))
+        Refusal::bad(format!(
+            "{field}: {location:?} is not below {}; leave it out for a folder there",
+            files.root()
+        ))
     })
 }
 

@@ -95,7 +95,7 @@ impl EmbeddedCatalog {
                 found.push((key.to_owned(), ident(levels)?));
             }
         }
-        Ok(paged(found, page))
+        paged(&prefix, found, page)
     }
 
     /// Sets and removes properties of a namespace.
@@ -117,14 +117,17 @@ impl EmbeddedCatalog {
         let key = namespace_key(namespace);
         let record = self.get(RecordKind::Namespace, &key).await?.ok_or_else(|| no_namespace(namespace))?;
         let mut properties: Properties = self.parsed(&record.value, &record.key)?;
-        let mut changes = PropertyChanges { updated: updates.keys().cloned().collect(), ..Default::default() };
+        let mut changes =
+            PropertyChanges { updated: updates.keys().cloned().collect(), ..Default::default() };
         for name in removals {
-            let list = if properties.remove(name).is_some() { &mut changes.removed } else { &mut changes.missing };
+            let list =
+                if properties.remove(name).is_some() { &mut changes.removed } else { &mut changes.missing };
             list.push(name.clone());
         }
         properties.extend(updates.clone());
         let value = Some(self.json(&properties)?);
-        let mut writes = vec![self.record(RecordKind::Namespace, &key, Expected::Version(record.version), value)];
+        let mut writes =
+            vec![self.record(RecordKind::Namespace, &key, Expected::Version(record.version), value)];
         let answer = Answer::Body(changes.to_json());
         writes.extend(self.answer_writes(attempt, answer).await?);
         self.write_alone(writes, attempt).await?;
@@ -151,7 +154,8 @@ impl EmbeddedCatalog {
             );
             return Err(Refusal::new(RefusalKind::NamespaceNotEmpty, text));
         }
-        let mut writes = vec![self.record(RecordKind::Namespace, &key, Expected::Version(record.version), None)];
+        let mut writes =
+            vec![self.record(RecordKind::Namespace, &key, Expected::Version(record.version), None)];
         writes.extend(self.answer_writes(attempt, Answer::Nothing).await?);
         self.write_alone(writes, attempt).await
     }

@@ -66,7 +66,9 @@ impl EmbeddedCatalog {
         let files = self.files();
         let folder = files.key(&purge.location).unwrap_or_default().to_owned();
         let keys = match is_own_folder(&folder) {
-            true => self.files().list(&format!("{folder}/")).await?.into_iter().map(|file| file.key).collect(),
+            true => {
+                self.files().list(&format!("{folder}/")).await?.into_iter().map(|file| file.key).collect()
+            }
             false => self.referenced(&purge, &folder).await?,
         };
         for key in &keys {
@@ -96,7 +98,8 @@ impl EmbeddedCatalog {
             let list = ManifestList::parse_with_version(&list, metadata.format_version()).map_err(broken)?;
             manifests.extend(list.entries().iter().map(|manifest| manifest.manifest_path.clone()));
         }
-        let keeps_data = metadata.properties().get("gc.enabled").is_some_and(|v| v.eq_ignore_ascii_case("false"));
+        let keeps_data =
+            metadata.properties().get("gc.enabled").is_some_and(|v| v.eq_ignore_ascii_case("false"));
         for manifest in manifests.iter().filter(|_| !keeps_data) {
             let Some(content) = self.content(manifest).await? else { continue };
             let manifest = Manifest::parse_avro(&content).map_err(broken)?;

@@ -62,12 +62,32 @@ impl EmbeddedCatalog {
     ///
     /// # Errors
     /// As `create`.
-    pub async fn stage(&self, table: &TableIdent, request: NewTableRequest) -> Result<Arc<TableMetadata>, Refusal> {
+    pub async fn stage(
+        &self,
+        table: &TableIdent,
+        request: NewTableRequest,
+    ) -> Result<Arc<TableMetadata>, Refusal> {
         check_table("table", table)?;
         self.check_free(table).await?;
         let metadata = self.first_metadata(table, request)?;
         self.check_location("location", metadata.location(), None).await?;
+        self.make_folder(metadata.location()).await?;
         Ok(Arc::new(metadata))
+    }
+
+    /// Makes the folder of metadata in a local bucket: clients write their manifests there before the table exists, and some make
+    /// no folders. Nothing is lost if it does not last.
+    async fn make_folder(&self, location: &str) -> Result<(), Refusal> {
+        let (Some(root), Some(key)) = (self.files().folder(), self.files().key(location)) else {
+            return Ok(());
+        };
+        let folder = root.join(key).join("metadata");
+        tokio::fs::create_dir_all(&folder).await.map_err(|e| {
+            Refusal::new(
+                RefusalKind::Unavailable,
+                format!("cannot make the folder {}: {e}", folder.display()),
+            )
+        })
     }
 
     fn first_metadata(&self, table: &TableIdent, request: NewTableRequest) -> Result<TableMetadata, Refusal> {
@@ -102,7 +122,9 @@ impl EmbeddedCatalog {
             let meets = self.files().key(&other.location).is_some_and(|theirs| overlap(theirs, folder));
             if meets && Some(&record.key) != own.as_ref() {
                 let key = record.key.strip_prefix(&self.prefix).unwrap_or(&record.key);
-                let text = format!("{field}: {location:?} is used by table {key}; each table needs a folder of its own");
+                let text = format!(
+                    "{field}: {location:?} is used by table {key}; each table needs a folder of its own"
+                );
                 return Err(Refusal::bad(text));
             }
         }
@@ -222,7 +244,11 @@ impl EmbeddedCatalog {
     ///
     /// # Errors
     /// `NoSuchNamespace`, and those of the store.
-    pub async fn list_tables(&self, namespace: &NamespaceIdent, page: &Page) -> Result<Listed<TableIdent>, Refusal> {
+    pub async fn list_tables(
+        &self,
+        namespace: &NamespaceIdent,
+        page: &Page,
+    ) -> Result<Listed<TableIdent>, Refusal> {
         self.namespace(namespace).await?;
         let prefix = namespace_key(namespace);
         let mut found = Vec::new();
@@ -234,7 +260,7 @@ impl EmbeddedCatalog {
                 found.push((key.to_owned(), TableIdent::new(namespace.clone(), name)));
             }
         }
-        Ok(paged(found, page))
+        paged(&prefix, found, page)
     }
 
     /// Gives a name to a table that exists as files.
@@ -342,7 +368,11 @@ impl EmbeddedCatalog {
 
 /// What a table is answered with again.
 pub(super) fn answer(table: &TableIdent, record: &TableRecord) -> Answer {
-    Answer::Table { table: table.clone(), uuid: record.uuid, metadata_location: record.metadata_location.clone() }
+    Answer::Table {
+        table: table.clone(),
+        uuid: record.uuid,
+        metadata_location: record.metadata_location.clone(),
+    }
 }
 
 /// The number in the name of a metadata file that somebody else made; 0 if there is none.

@@ -66,8 +66,13 @@ fn kind<'v>(field: &str, key: &str, value: &'v Value, known: &[&str]) -> Result<
         Some(kind) if known.contains(&kind) => Ok(kind),
         Some(other) => {
             let shown: String = other.chars().take(60).collect();
-            Err(Refusal::bad(format!("{field}.{key}: {shown:?} is not supported; supported are {}", known.join(", "))))
+            Err(Refusal::bad(format!(
+                "{field}.{key}: {shown:?} is not supported; supported are {}",
+                known.join(", ")
+            )))
         }
-        None => Err(Refusal::bad(format!("{field}.{key}: is missing; one of {} is needed", known.join(", ")))),
+        None => {
+            Err(Refusal::bad(format!("{field}.{key}: is missing; one of {} is needed", known.join(", "))))
+        }
     }
 }

@@ -4,6 +4,7 @@ use lakehead_model::Secret;
 use reqwest::Url;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue};
 
+use super::tokens::Tokens;
 use crate::{CatalogError, CatalogErrorKind};
 
 /// Where a catalog is and who asks it. `Debug` shows no secret.
@@ -19,6 +20,18 @@ pub struct RestSettings {
     pub headers: Vec<(String, Secret)>,
     /// How long one call of [`Catalog`](crate::Catalog) may take, with all that is tried again in it.
     pub request_seconds: u64,
+}
+
+impl RestSettings {
+    /// Whether they can work, as far as can be told without asking anybody.
+    ///
+    /// # Errors
+    /// `Refused`, naming the setting.
+    pub fn check(&self) -> Result<(), CatalogError> {
+        let base = address("uri", &self.uri)?;
+        let headers = headers(&self.headers, &self.auth)?;
+        Tokens::new(&self.auth, &base, &headers).map(|_| ())
+    }
 }
 
 /// What [`RestSettings::request_seconds`] is where nobody said.

@@ -3,6 +3,8 @@
 mod access;
 mod answers;
 mod played;
+#[cfg(feature = "catalog-tests")]
+mod real;
 
 use std::collections::HashMap;
 use std::sync::Arc;

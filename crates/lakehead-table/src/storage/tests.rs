@@ -118,6 +118,11 @@ fn the_keys_of_a_catalog_do_without_a_configured_store_if_they_come_with_an_endp
     assert_eq!(bucket(storage).endpoint, "https://s3.eu-central-1.amazonaws.com");
     assert!(refusal("s3://x/t", VENDED, &local()).contains("no endpoint"));
     assert!(refusal("s3://x/t", &[], &local()).contains("gave no keys"));
+    let Bucket::S3(keyless) = s3() else { panic!("a folder") };
+    let keyless = Bucket::S3(S3Bucket { access_key_id: String::new(), secret: Secret::new(""), ..keyless });
+    assert!(refusal("s3://x/t", &[], &keyless).contains("no keys to write with"));
+    let storage = storage_of(&table("s3://x/t", VENDED), &keyless, LocalFiles::Refused, NOW).unwrap();
+    assert_eq!(bucket(storage).access_key_id, "vended");
 }
 
 #[test]

@@ -108,7 +108,8 @@ fn updates(table: &TableMetadata, going: &Expired) -> Vec<TableUpdate> {
 
 fn statistics_of(table: &TableMetadata, ids: &HashSet<i64>) -> Vec<String> {
     let of_columns = table.statistics_iter().map(|file| (file.snapshot_id, &file.statistics_path));
-    let of_partitions = table.partition_statistics_iter().map(|file| (file.snapshot_id, &file.statistics_path));
+    let of_partitions =
+        table.partition_statistics_iter().map(|file| (file.snapshot_id, &file.statistics_path));
     of_columns.chain(of_partitions).filter(|(id, _)| ids.contains(id)).map(|(_, path)| path.clone()).collect()
 }
 
@@ -181,7 +182,11 @@ impl Sweep<'_> {
         self.left(unclaimed, Depth::Content).await
     }
 
-    async fn lists(&self, old: &[&SnapshotRef], statistics: &[String]) -> Result<Vec<Candidate>, CatalogError> {
+    async fn lists(
+        &self,
+        old: &[&SnapshotRef],
+        statistics: &[String],
+    ) -> Result<Vec<Candidate>, CatalogError> {
         let mut unclaimed = Unclaimed::default();
         let lists = old.iter().map(|snapshot| snapshot.manifest_list());
         for uri in lists.chain(statistics.iter().map(String::as_str)) {

@@ -51,7 +51,8 @@ pub(crate) async fn merge(
     merging: &Merging,
 ) -> Result<usize, CatalogError> {
     // Row ids of format 3 would have to be carried along; format 1 has no sequence numbers.
-    let Some(snapshot) = table.current_snapshot().filter(|_| table.format_version() == FormatVersion::V2) else {
+    let Some(snapshot) = table.current_snapshot().filter(|_| table.format_version() == FormatVersion::V2)
+    else {
         return Ok(0);
     };
     let files = TableFiles::of(table, work.bucket.clone())?;
@@ -197,4 +198,3 @@ pub(super) fn compare(a: &Struct, b: &Struct) -> Ordering {
     });
     fields.fold(Ordering::Equal, Ordering::then)
 }
-

@@ -137,4 +137,3 @@ fn is_hidden(key: &str, folders: &[String]) -> bool {
     let below = folders.iter().find_map(|folder| key.strip_prefix(folder.as_str())).unwrap_or(key);
     below.split('/').any(|part| part.starts_with('.') || (part.starts_with('_') && !part.contains('=')))
 }
-

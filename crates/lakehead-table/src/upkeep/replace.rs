@@ -109,10 +109,7 @@ async fn drafted(
     let attempt = Attempt::new(&files, uuid(work.random));
     let content = (Operation::Replace, &replacement.change, replacement.summary.clone());
     let draft = draft(tools, base, replacement.id, attempt, manifests, content).await?;
-    let change = TableChange {
-        table: work.table.clone(),
-        requirements: draft.requirements,
-        updates: draft.updates,
-    };
+    let change =
+        TableChange { table: work.table.clone(), requirements: draft.requirements, updates: draft.updates };
     Ok(Some((change, draft.written)))
 }

@@ -84,10 +84,7 @@ pub(crate) fn expired(
 }
 
 /// The snapshot and those before it, newest first.
-pub(crate) fn ancestors(
-    table: &TableMetadata,
-    id: i64,
-) -> impl Iterator<Item = &iceberg::spec::SnapshotRef> {
+pub(crate) fn ancestors(table: &TableMetadata, id: i64) -> impl Iterator<Item = &iceberg::spec::SnapshotRef> {
     let mut left = table.snapshots().len();
     let mut next = table.snapshot_by_id(id);
     std::iter::from_fn(move || {

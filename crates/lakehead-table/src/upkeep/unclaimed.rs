@@ -100,10 +100,7 @@ impl Unclaimed {
 }
 
 /// What metadata names directly, snapshots' lists aside.
-fn metadata_files<'a>(
-    table: &'a TableMetadata,
-    location: Option<&'a str>,
-) -> impl Iterator<Item = &'a str> {
+fn metadata_files<'a>(table: &'a TableMetadata, location: Option<&'a str>) -> impl Iterator<Item = &'a str> {
     let log = table.metadata_log().iter().map(|entry| entry.metadata_file.as_str());
     let statistics = table.statistics_iter().map(|file| file.statistics_path.as_str());
     let partitions = table.partition_statistics_iter().map(|file| file.statistics_path.as_str());

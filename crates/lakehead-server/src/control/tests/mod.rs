@@ -200,6 +200,7 @@ pub(crate) fn world() -> World {
         auditor: Arc::new(found),
         buckets: Arc::new(Folders(LocalBuckets::new(dir.path().join("buckets")))),
         statuses: Arc::new(move |id| seen.lock().get(&id).cloned().unwrap_or_default()),
+        table_roll_interval_seconds_min: lakehead_model::limits::TABLE_ROLL_INTERVAL_SECONDS_MIN,
     });
     World { dir, control: Arc::new(control), store, identity: Arc::new(identity), clock, statuses }
 }

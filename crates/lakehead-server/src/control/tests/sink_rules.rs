@@ -1,9 +1,9 @@
 //! Every key a sink will ever produce stays below its prefix.
 
-use lakehead_model::resource::{FilesConfig, ParquetFormat, SinkFormat};
+use lakehead_model::resource::{FilesConfig, ParquetFormat, RollingPolicy, SinkFormat, TableConfig};
 
 use super::config;
-use crate::control::sink_rules::check;
+use crate::control::sink_rules::{check, check_table};
 
 fn refusal(change: impl FnOnce(&mut FilesConfig)) -> Option<String> {
     let mut config = config();
@@ -112,6 +112,30 @@ fn roll_intervals_have_their_bounds() {
     assert!(inactivity(0).is_some());
     assert_eq!(inactivity(1), None);
     assert_eq!(refusal(|c| c.rolling_policy.file_size_bytes = Some(0)), None);
+}
+
+#[test]
+fn a_table_rolls_no_oftener_than_the_operator_allows() {
+    let refusal = |interval_seconds: u64, min: u64| {
+        let table = TableConfig {
+            account_id: String::new(),
+            bucket: "lake".to_owned(),
+            namespace: "default".to_owned(),
+            table_name: "clicks".to_owned(),
+            rolling_policy: RollingPolicy {
+                interval_seconds: Some(interval_seconds),
+                ..RollingPolicy::default()
+            },
+        };
+        let refused = check_table(&table, &SinkFormat::Parquet(ParquetFormat::default()), min);
+        refused.err().map(|e| e.to_string())
+    };
+    for (seconds, min) in [(59, 60), (4, 5), (0, 1)] {
+        let expected =
+            format!("config.rolling_policy.interval_seconds: is {seconds}; at least {min} is needed");
+        assert_eq!(refusal(seconds, min), Some(expected));
+        assert_eq!(refusal(min, min), None);
+    }
 }
 
 #[test]

@@ -256,11 +256,20 @@ impl Machine {
     ) -> Machine {
         let data_dir = std::path::PathBuf::from(DATA_DIR);
         let memory = [64 << 20, 8 << 10][(mix(seed ^ 7) % 2) as usize];
+        let storage = Arc::new(Storage::new(data_dir.join("buckets"), Default::default()));
+        let none: crate::catalogs::Embedded = Arc::new(|_| Err("there are no tables here".to_owned()));
+        let catalogs = crate::catalogs::Catalogs::new(
+            &Default::default(),
+            none,
+            Arc::clone(&storage),
+            Arc::clone(&clock) as Arc<dyn Clock>,
+            Arc::clone(&random),
+        );
         let runtime = Runtime {
             store,
             log: log.clone(),
-            storage: Arc::new(Storage::new(data_dir.join("buckets"), Default::default())),
-            catalogs: Arc::new(crate::runtime::NoCatalogs),
+            storage,
+            catalogs: Arc::new(catalogs),
             memory: Arc::new(MemoryBudget::new(memory)),
             uploads: Uploads::default(),
             metrics: METRICS.clone(),

@@ -101,7 +101,11 @@ impl MemoryCatalog {
 
 /// Writes a metadata file as a catalog does.
 fn store(metadata: &TableMetadata) -> String {
-    let uri = format!("{}/metadata/{}.metadata.json", metadata.location(), uuid::Builder::from_random_bytes(rand()).into_uuid());
+    let uri = format!(
+        "{}/metadata/{}.metadata.json",
+        metadata.location(),
+        uuid::Builder::from_random_bytes(rand()).into_uuid()
+    );
     let path = PathBuf::from(uri.strip_prefix("file://").expect("a local table"));
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, serde_json::to_vec(metadata).unwrap()).unwrap();

@@ -207,7 +207,10 @@ async fn the_expiry_asserts_the_table_and_every_reference() {
     lake.catalog.apply(&reference(&lake, "t", old, tag)).unwrap();
     let metadata = lake.metadata().await;
     // Somebody moves the tag to a snapshot that is about to go.
-    let other = metadata.snapshots().map(|s| s.snapshot_id()).find(|id| *id != old && Some(*id) != metadata.current_snapshot_id());
+    let other = metadata
+        .snapshots()
+        .map(|s| s.snapshot_id())
+        .find(|id| *id != old && Some(*id) != metadata.current_snapshot_id());
     let moved = reference(&lake, "t", other.unwrap(), SnapshotRetention::Tag { max_ref_age_ms: None });
     assert!(moved.requirements.is_empty() && TableRequirement::NotExist.check(Some(&metadata)).is_err());
     *lake.catalog.between.lock() = Some(Box::new(move |catalog| {
@@ -278,8 +281,12 @@ async fn a_sweep_that_fails_goes_on_the_next_time() {
             assert_eq!((first.swept.files, second.swept.files), (10, 0));
             return;
         }
-        let unneeded: Vec<_> =
-            lake.keys().difference(&lake.needed().await).filter(|key| !key.ends_with(".json")).cloned().collect();
+        let unneeded: Vec<_> = lake
+            .keys()
+            .difference(&lake.needed().await)
+            .filter(|key| !key.ends_with(".json"))
+            .cloned()
+            .collect();
         assert!(unneeded.is_empty(), "after {calls} calls: {unneeded:?}");
     }
     panic!("60 calls are not enough");

@@ -10,8 +10,8 @@ use arrow::array::{ArrayRef, Int64Array, RecordBatch, StringArray, TimestampMicr
 use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use async_trait::async_trait;
 use bytes::Bytes;
+use iceberg::TableIdent;
 use iceberg::spec::{DataFile, Literal, Struct, TableMetadata};
-use iceberg::{NamespaceIdent, TableIdent};
 use lakehead_model::{Random, SystemClock, SystemRandom, Timestamp};
 use lakehead_sink::{Bucket, BucketFiles, Seams};
 use parking_lot::Mutex;
@@ -161,7 +161,8 @@ impl Lake {
         let metadata = self.metadata().await;
         let schema = fit(metadata.current_schema(), &columns()).unwrap();
         let ids: Vec<i64> = (first..first + rows).collect();
-        let names: Vec<Option<String>> = ids.iter().map(|id| (id % 3 > 0).then(|| format!("n{id}"))).collect();
+        let names: Vec<Option<String>> =
+            ids.iter().map(|id| (id % 3 > 0).then(|| format!("n{id}"))).collect();
         let times: Vec<i64> = ids.iter().map(|id| day * DAY_MICROS + id).collect();
         let arrays: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from(ids.clone())),
@@ -249,8 +250,10 @@ impl Lake {
         }
         let mut rows = BTreeMap::new();
         for uri in data {
-            let content = std::fs::read(self.path(&uri)).unwrap_or_else(|e| panic!("snapshot {id}: {uri}: {e}"));
-            let reader = ParquetRecordBatchReaderBuilder::try_new(Bytes::from(content)).unwrap().build().unwrap();
+            let content =
+                std::fs::read(self.path(&uri)).unwrap_or_else(|e| panic!("snapshot {id}: {uri}: {e}"));
+            let reader =
+                ParquetRecordBatchReaderBuilder::try_new(Bytes::from(content)).unwrap().build().unwrap();
             for batch in reader {
                 let batch = batch.unwrap();
                 let ids = batch.column(0).as_any().downcast_ref::<Int64Array>().unwrap().clone();
@@ -299,7 +302,8 @@ impl Lake {
     pub(super) async fn needed(&self) -> BTreeSet<String> {
         let loaded = self.catalog.load_table(&self.table).await.unwrap().unwrap();
         let metadata = loaded.metadata;
-        let mut uris: Vec<String> = metadata.metadata_log().iter().map(|log| log.metadata_file.clone()).collect();
+        let mut uris: Vec<String> =
+            metadata.metadata_log().iter().map(|log| log.metadata_file.clone()).collect();
         uris.extend(loaded.metadata_location);
         for snapshot in metadata.snapshots() {
             let (names, data) = self.reached(&metadata, snapshot.snapshot_id()).await;

@@ -53,7 +53,8 @@ async fn merged_manifests_are_cut_at_the_target_and_sorted_by_partition() {
     lake.append_many(16).await;
     let metadata = lake.metadata().await;
     let files = TableFiles::of(&metadata, lake.bucket.clone()).unwrap();
-    let length = files.list_of(&metadata, metadata.current_snapshot().unwrap()).await.unwrap()[0].manifest_length;
+    let length =
+        files.list_of(&metadata, metadata.current_snapshot().unwrap()).await.unwrap()[0].manifest_length;
     let target_bytes = u64::try_from(length).unwrap() * 8;
     // Everything counts as medium by this target, so that nothing is merged; by one that is large enough, all of it.
     let merging = |target_bytes| UpkeepSettings {
@@ -103,7 +104,10 @@ async fn manifests_that_somebody_else_has_merged_are_left_to_them() {
     let rows = lake.append_many(10).await;
     // The other one is a second upkeep, which comes first.
     let (other, settings) = (lake.of(), merge_at(10));
-    let upkeep = crate::upkeep::Upkeep::new(std::sync::Arc::new(lakehead_model::SystemRandom), std::sync::Arc::default());
+    let upkeep = crate::upkeep::Upkeep::new(
+        std::sync::Arc::new(lakehead_model::SystemRandom),
+        std::sync::Arc::default(),
+    );
     let now = lake.now();
     *lake.catalog.between.lock() = Some(Box::new(move |_| {
         let run = std::thread::spawn(move || {

@@ -135,7 +135,10 @@ impl Run {
 async fn run(steps: Vec<Step>) {
     let mut run = Run { lake: Lake::new().await, rows: BTreeSet::new(), begun: Vec::new() };
     for step in &steps {
-        if !matches!(step, Step::Merge | Step::Expire(_) | Step::ExpireLater(_) | Step::Orphans | Step::BreakDisk(_)) {
+        if !matches!(
+            step,
+            Step::Merge | Step::Expire(_) | Step::ExpireLater(_) | Step::Orphans | Step::BreakDisk(_)
+        ) {
             run.lake.disk.calls_left.store(-1, Ordering::SeqCst);
         }
         run.step(step).await;
