@@ -120,14 +120,14 @@ class Tables:
     def far(self, kind: str, configuration: str = "", sinks_token: bool = False, request_seconds: int = 2, **more) -> Faulty:
         """In a catalog elsewhere. `sinks_token`: the catalog is asked with the token that was given with the sink."""
         bucket = f"faulty{next(NUMBERS)}"
-        host = None
+        host, store = None, self.proxy(self.seaweed.endpoint)
         if kind == "seaweed":
             lake = seaweed_lake(self.seaweed, bucket)
         else:
-            host, lake = self.hosted(bucket)
-        catalog, store = self.proxy(lake.uri.removesuffix("/catalog")), self.proxy(self.seaweed.endpoint)
+            host, lake = self.hosted(bucket, store)
+        catalog = self.proxy(lake.uri.removesuffix("/catalog"))
         uri = lake.uri.replace(lake.uri.removesuffix("/catalog"), catalog.endpoint)
-        place = self.seaweed.configuration(bucket).replace(self.seaweed.endpoint, store.endpoint)
+        place = self.place(bucket, store)
         who = "" if sinks_token else f"token = \"{lake.token}\"\n"
         place += f"[buckets.{bucket}.catalog]\nuri = \"{uri}\"\nwarehouse = \"{lake.warehouse}\"\nrequest_seconds = {request_seconds}\n{who}\n"
         server = self.make_server(QUICK_TABLES + configuration + place, f"server-of-{bucket}").start()
@@ -135,30 +135,29 @@ class Tables:
         copy.store_keys = lambda: self.seaweed.keys(bucket)
         return Faulty(copy, catalog, store, host)
 
-    def hosted(self, bucket: str) -> tuple[Server, Lake]:
-        """Another server's own catalog, of a bucket in the store; it keeps the store's keys to itself."""
+    def place(self, bucket: str, store: FaultProxy) -> str:
+        return self.seaweed.configuration(bucket).replace(self.seaweed.endpoint, store.endpoint)
+
+    def bucket(self) -> str:
+        self.buckets.append(f"faulty{next(NUMBERS)}")
+        self.seaweed.create_bucket(self.buckets[-1])
+        return self.buckets[-1]
+
+    def hosted(self, bucket: str, store: FaultProxy) -> tuple[Server, Lake]:
+        """Another server's own catalog, of a bucket in the store, whose keys it hands out."""
         self.seaweed.create_bucket(bucket)
         self.buckets.append(bucket)
-        place = self.seaweed.configuration(bucket) + "hand_out_keys = \"never\"\n"
-        host = self.make_server(place, f"host-of-{bucket}").start()
-        lake = enable(host, bucket)
-        lake.store = seaweed_keys(self.seaweed)
-        return host, lake
+        host = self.make_server(self.place(bucket, store), f"host-of-{bucket}").start()
+        return host, enable(host, bucket)
 
     def near(self, configuration: str = "", in_store: bool = False, **more) -> Faulty:
         """In the server's own catalog; in a folder, or in the store."""
         if not in_store:
             server = self.make_server(QUICK_TABLES + configuration).start()
             return Faulty(TableCopy(server, enable(server, "faulty"), "faulty", **more), None, None)
-        bucket = f"faulty{next(NUMBERS)}"
-        self.seaweed.create_bucket(bucket)
-        self.buckets.append(bucket)
-        store = self.proxy(self.seaweed.endpoint)
-        place = self.seaweed.configuration(bucket).replace(self.seaweed.endpoint, store.endpoint)
-        server = self.make_server(QUICK_TABLES + configuration + place + "hand_out_keys = \"never\"\n", f"server-of-{bucket}").start()
-        lake = enable(server, bucket)
-        lake.store = seaweed_keys(self.seaweed)
-        copy = TableCopy(server, lake, bucket, **more)
+        bucket, store = self.bucket(), self.proxy(self.seaweed.endpoint)
+        server = self.make_server(QUICK_TABLES + configuration + self.place(bucket, store), f"server-of-{bucket}").start()
+        copy = TableCopy(server, enable(server, bucket), bucket, **more)
         copy.store_keys = lambda: self.seaweed.keys(bucket)
         return Faulty(copy, None, store)
 
@@ -167,12 +166,6 @@ class Tables:
         if where in KINDS:
             return self.far(where, **more)
         return self.near(in_store=where != "embedded", **more)
-
-
-def seaweed_keys(store: Seaweed) -> dict[str, str]:
-    from seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY
-    return {"s3.endpoint": store.endpoint, "s3.access-key-id": ACCESS_KEY_ID, "s3.secret-access-key": SECRET_ACCESS_KEY,
-            "s3.region": "us-east-1", "s3.path-style-access": "true"}
 
 
 # What others do. Each is tried again when our server was first.

@@ -190,7 +190,8 @@ def test_fifty_commits_of_others_in_a_row_delay_ours_and_no_file_is_written_agai
     rule.check()
     copy.finish()
     assert foreign_ids(copy) == list(range(count))
-    puts = [call.key for call in faulty.store.calls[began:] if is_data_file(call)]
+    # Of those that others wrote, PyIceberg made the names.
+    puts = [call.key for call in faulty.store.calls[began:] if is_data_file(call) and "/00000-" not in call.key]
     assert len(puts) == len(set(puts)) == 2, puts
     faulty.check_nothing_is_left_over()
 
