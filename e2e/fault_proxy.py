@@ -195,7 +195,7 @@ class _Handler(BaseHTTPRequestHandler):
             if body is None:
                 return self.cut()
         else:
-            body = self.rfile.read(call.body_bytes)
+            body = self.read_body(call)
         call.sha256 = hashlib.sha256(body).hexdigest()
         if isinstance(fault, Refuse):
             text = f"<?xml version=\"1.0\"?><Error><Code>{fault.code}</Code><Message>not now</Message></Error>"
@@ -227,6 +227,18 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
         return self.cut()
 
+    def read_body(self, call: Call) -> bytes:
+        if call.headers.get("transfer-encoding", "").lower() != "chunked":
+            return self.rfile.read(call.body_bytes)
+        body = b""
+        while length := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(length)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        call.body_bytes = len(body)
+        return body
+
     def drop(self, call: Call, fault: Drop, body: bytes):
         if fault.how == "stall":
             self.proxy.closing.wait()
@@ -255,8 +267,10 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
-                if name.lower() not in ("connection", "expect"):
+                if name.lower() not in ("connection", "expect", "transfer-encoding"):
                     connection.putheader(name, self.proxy.instead.get(value, value))
+            if "transfer-encoding" in (name.lower() for name in self.headers):
+                connection.putheader("Content-Length", str(len(body)))
             connection.putheader("Connection", "close")
             connection.endheaders(body)
             answer = connection.getresponse()

@@ -117,7 +117,7 @@ class Tables:
         for bucket in self.buckets:
             self.seaweed.delete_bucket(bucket)
 
-    def far(self, kind: str, configuration: str = "", sinks_token: bool = False, request_seconds: int = 2, **more) -> Faulty:
+    def far(self, kind: str, configuration: str = "", sinks_token: bool = False, request_seconds: int = 20, **more) -> Faulty:
         """In a catalog elsewhere. `sinks_token`: the catalog is asked with the token that was given with the sink."""
         bucket = f"faulty{next(NUMBERS)}"
         host, store = None, self.proxy(self.seaweed.endpoint)

@@ -7,6 +7,7 @@ LAKEHEAD_TEST_FAULT_ROUNDS above 1 makes them longer.
 import threading
 
 import pytest
+from pyiceberg.types import StringType
 
 from catalogs import TableCopy
 from fault_proxy import Answer, Call, Drop, Fault, Lose
@@ -43,7 +44,7 @@ def send_through(faulty: Faulty, rule: Once, count: int = 5):
 @pytest.mark.parametrize("kind", KINDS)
 def test_whatever_becomes_of_a_commits_answer_its_rows_are_added_once(tables, kind):
     """D-08."""
-    faulty = tables.far(kind)
+    faulty = tables.far(kind, request_seconds=2)
     send_through(faulty, Once(lambda call: False, times=0))
     for fault in (APPLIED + NOT_APPLIED) * ROUNDS:
         before = len(ours(faulty.copy))
@@ -83,7 +84,7 @@ def test_others_go_on_from_a_commit_whose_answer_was_lost(tables, kind):
     meanwhile = {
         "1 append": lambda: appends(1), "3 appends": lambda: appends(3), "PyIceberg compacts": lambda: compact(copy),
         "DuckDB compacts": lambda: compact_by_duckdb(copy), "ours expires": gone,
-        "a column comes": lambda: change(copy, lambda table: table.update_schema().add_column("theirs", "string").commit()),
+        "a column comes": lambda: change(copy, lambda table: table.update_schema().add_column("theirs", StringType()).commit()),
     }
     for how in ("reset", 504):
         for name, work in meanwhile.items():
@@ -169,10 +170,10 @@ def test_a_commit_that_arrives_after_it_was_given_up_is_not_made_twice(tables, k
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_fifty_commits_of_others_in_a_row_delay_ours_and_no_file_is_written_again(tables, kind):
+def test_many_commits_of_others_in_a_row_delay_ours_and_no_file_is_written_again(tables, kind):
     """D-07: each between our load and our commit."""
     faulty = tables.far(kind)
-    copy, count = faulty.copy, 50 if kind == "lakehead" or ROUNDS > 1 else 12
+    copy, count = faulty.copy, 50 if ROUNDS > 1 else 12
     send_through(faulty, Once(lambda call: False, times=0))
     added = iter(range(count))
     rule = Once(is_commit, before=lambda _: append(copy, next(added)), times=count)
@@ -191,7 +192,8 @@ def test_fifty_commits_of_others_in_a_row_delay_ours_and_no_file_is_written_agai
     copy.finish()
     assert foreign_ids(copy) == list(range(count))
     # Of those that others wrote, PyIceberg made the names.
-    puts = [call.key for call in faulty.store.calls[began:] if is_data_file(call) and "/00000-" not in call.key]
+    stored = [call for call in faulty.store.calls[began:] if is_data_file(call) and call.status == 200]
+    puts = [call.key for call in stored if "/00000-" not in call.key]
     assert len(puts) == len(set(puts)) == 2, puts
     faulty.check_nothing_is_left_over()
 
