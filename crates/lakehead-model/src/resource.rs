@@ -132,6 +132,32 @@ pub struct TableConfig {
     pub table_name: String,
     #[serde(default)]
     pub rolling_policy: RollingPolicy,
+    #[serde(default, skip_serializing_if = "TableExtensions::is_default")]
+    pub extensions: TableExtensions,
+}
+
+/// What Cloudflare's sinks do not do.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableExtensions {
+    /// A table that was there before the sink may be written.
+    #[serde(default)]
+    pub existing_table: bool,
+    /// Columns that the table lacks are added to it, nullable.
+    #[serde(default)]
+    pub add_columns: bool,
+    /// Partition fields of a table that is made, such as `bucket(16, user_id)`. `None`: `day(__ingest_ts)`. Empty: none.
+    #[serde(default)]
+    pub partition_by: Option<Vec<String>>,
+    /// Sort order of a table that is made, such as `at desc`.
+    #[serde(default)]
+    pub sort_by: Vec<String>,
+}
+
+impl TableExtensions {
+    /// Whether none is used.
+    pub fn is_default(&self) -> bool {
+        *self == TableExtensions::default()
+    }
 }
 
 impl TableConfig {

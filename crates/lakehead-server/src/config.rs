@@ -133,17 +133,34 @@ impl Default for Sinks {
     }
 }
 
-/// Sinks that write tables.
+/// Tables, and the sinks that write them.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Tables {
     /// Shortest roll interval that a sink may have. Each roll is a commit and a snapshot of its table.
     pub roll_interval_seconds_min: u64,
+    /// Time between two looks at every table of the catalogs that are built in; 0: there is no upkeep.
+    pub upkeep_interval_seconds: u64,
+    /// Snapshots of a branch that stay, where nothing was said of them; else ten times as many.
+    pub snapshots_max: usize,
+    /// Small manifests that a snapshot may have before they are merged.
+    pub manifests_max: usize,
+    /// How long the files of snapshots that were removed stay, for readers that have begun.
+    pub readers_grace_seconds: u64,
+    /// From what age on files go that no commit knows; 0: they stay.
+    pub orphans_after_seconds: u64,
 }
 
 impl Default for Tables {
     fn default() -> Self {
-        Tables { roll_interval_seconds_min: limits::TABLE_ROLL_INTERVAL_SECONDS_MIN }
+        Tables {
+            roll_interval_seconds_min: limits::TABLE_ROLL_INTERVAL_SECONDS_MIN,
+            upkeep_interval_seconds: 60,
+            snapshots_max: 100,
+            manifests_max: 100,
+            readers_grace_seconds: 15 * 60,
+            orphans_after_seconds: 3 * 24 * 3600,
+        }
     }
 }
 
@@ -250,7 +267,15 @@ const ENVIRONMENT: &[(&str, &[&str], Kind)] = &[
     ("LAKEHEAD_HOSTS__LISTEN", &["hosts", "listen"], Kind::Text),
     ("LAKEHEAD_SINKS__BUFFER_BYTES_MAX", &["sinks", "buffer_bytes_max"], Kind::Integer),
     ("LAKEHEAD_TABLES__ROLL_INTERVAL_SECONDS_MIN", &["tables", "roll_interval_seconds_min"], Kind::Integer),
+    ("LAKEHEAD_TABLES__UPKEEP_INTERVAL_SECONDS", &["tables", "upkeep_interval_seconds"], Kind::Integer),
+    ("LAKEHEAD_TABLES__SNAPSHOTS_MAX", &["tables", "snapshots_max"], Kind::Integer),
+    ("LAKEHEAD_TABLES__MANIFESTS_MAX", &["tables", "manifests_max"], Kind::Integer),
+    ("LAKEHEAD_TABLES__READERS_GRACE_SECONDS", &["tables", "readers_grace_seconds"], Kind::Integer),
+    ("LAKEHEAD_TABLES__ORPHANS_AFTER_SECONDS", &["tables", "orphans_after_seconds"], Kind::Integer),
 ];
+
+/// Files of commits that take their time must be older before they pass for forgotten.
+const ORPHANS_AFTER_SECONDS_MIN: u64 = 3600;
 
 /// Names the configuration file; it is not a key of it.
 const CONFIG_FILE_VARIABLE: &str = "LAKEHEAD_CONFIG";
@@ -311,10 +336,18 @@ impl Config {
             ("ingest.in_flight_bytes_max", self.ingest.in_flight_bytes_max as u64, 16 << 20),
             ("sinks.buffer_bytes_max", self.sinks.buffer_bytes_max as u64, 16 << 20),
             ("tables.roll_interval_seconds_min", self.tables.roll_interval_seconds_min, 1),
+            ("tables.snapshots_max", self.tables.snapshots_max as u64, 1),
+            ("tables.manifests_max", self.tables.manifests_max as u64, 2),
         ] {
             if value < min {
                 return refuse(format!("`{key}` is {value}; at least {min} is needed"));
             }
+        }
+        let orphans = self.tables.orphans_after_seconds;
+        if orphans > 0 && orphans < ORPHANS_AFTER_SECONDS_MIN {
+            let key = "`tables.orphans_after_seconds`";
+            let text = format!("{key} is {orphans}; at least {ORPHANS_AFTER_SECONDS_MIN} is needed, or 0");
+            return refuse(text);
         }
         for (bucket, place) in &mut self.buckets {
             name::check_bucket(&format!("buckets.{bucket}"), bucket)

@@ -23,4 +23,5 @@ mod sources;
 pub mod startup;
 pub mod storage;
 pub mod telemetry;
+mod upkeep;
 mod wiring;

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 use prometheus::{
-    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder,
+    Encoder, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
+    Registry, TextEncoder,
 };
 
 /// Seconds from 100 µs to 10 s.
@@ -61,6 +61,19 @@ pub struct Metrics {
     pub sink_commit_seconds: HistogramVec,
     /// `{pipeline, sink, outcome = ok | retried | rejected}`
     pub sink_commits: IntCounterVec,
+    /// Looks at all tables.
+    pub upkeep_rounds: IntCounter,
+    pub upkeep_seconds: Histogram,
+    pub upkeep_snapshots: IntCounter,
+    pub upkeep_manifests: IntCounter,
+    /// Small files that became larger ones, and their bytes.
+    pub upkeep_compacted_files: IntCounter,
+    pub upkeep_compacted_bytes: IntCounter,
+    /// `{reason = expired | orphan}`, like what follows.
+    pub upkeep_deleted_files: IntCounterVec,
+    pub upkeep_deleted_bytes: IntCounterVec,
+    /// `{step}`
+    pub upkeep_failures: IntCounterVec,
 }
 
 fn opts(name: &str, text: &str) -> Opts {
@@ -88,6 +101,10 @@ impl Builder {
         self.add(IntGauge::with_opts(opts(name, text)))
     }
 
+    fn counter(&self, name: &str, text: &str) -> IntCounter {
+        self.add(IntCounter::with_opts(opts(name, text)))
+    }
+
     fn histogram_opts(name: &str, text: &str) -> HistogramOpts {
         HistogramOpts::new(format!("lakehead_{name}"), text).buckets(LATENCY_BUCKETS.to_vec())
     }
@@ -102,6 +119,7 @@ impl Default for Metrics {
         let b = Builder(Registry::new());
         let pipeline = &["pipeline"][..];
         let sink = &["pipeline", "sink"][..];
+        let reason = &["reason"][..];
         let build: IntCounterVec = b.counters("build_info", "The version that runs.", &["version"]);
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).inc();
         Metrics {
@@ -180,6 +198,32 @@ impl Default for Metrics {
                 "sink_commit_total",
                 "Commits by outcome.",
                 &["pipeline", "sink", "outcome"],
+            ),
+            upkeep_rounds: b.counter("upkeep_rounds_total", "Looks at the tables of all buckets."),
+            upkeep_seconds: b.histogram("upkeep_duration_seconds", "Duration of one look at all tables."),
+            upkeep_snapshots: b
+                .counter("upkeep_snapshots_removed_total", "Snapshots removed from tables' metadata."),
+            upkeep_manifests: b.counter("upkeep_manifests_merged_total", "Small manifests merged."),
+            upkeep_compacted_files: b
+                .counter("upkeep_files_compacted_total", "Small data files that became larger ones."),
+            upkeep_compacted_bytes: b.counter(
+                "upkeep_bytes_compacted_total",
+                "Bytes of the small data files that became larger ones.",
+            ),
+            upkeep_deleted_files: b.counters(
+                "upkeep_files_deleted_total",
+                "Files of tables deleted.",
+                reason,
+            ),
+            upkeep_deleted_bytes: b.counters(
+                "upkeep_bytes_deleted_total",
+                "Bytes of files of tables deleted, where known.",
+                reason,
+            ),
+            upkeep_failures: b.counters(
+                "upkeep_failures_total",
+                "Steps of upkeep that did not work, and are tried again.",
+                &["step"],
             ),
             together: Arc::default(),
             registry: b.0,

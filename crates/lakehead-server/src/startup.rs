@@ -28,6 +28,7 @@ use crate::ingest::endpoints::Endpoints;
 use crate::metrics::Metrics;
 use crate::runtime::{Runtime, Statuses, Supervisor};
 use crate::storage::Storage;
+use crate::upkeep;
 use crate::{environment, wiring};
 
 /// Exit code after a failed sync: nothing may be assumed about what was written, so the process must not go on.
@@ -36,6 +37,9 @@ pub(crate) const EXIT_DISK_FAILED: i32 = 70;
 const NOTICE: Duration = Duration::from_millis(500);
 /// How long requests that have begun may take to finish when the server stops.
 const DRAIN_SECONDS_MAX: u64 = 8;
+
+/// How long the upkeep of tables may take to notice that the server stops.
+const KEEPING_SECONDS_MAX: u64 = 3;
 
 /// Why the server did not start. `code` follows sysexits: 75 another process holds the data folder, 74 the disk, 78 the
 /// configuration, 70 anything else.
@@ -72,6 +76,7 @@ pub struct Server {
     serving: JoinSet<()>,
     supervising: std::thread::JoinHandle<()>,
     saving_uses: JoinHandle<()>,
+    keeping: JoinHandle<()>,
 }
 
 impl Server {
@@ -167,14 +172,29 @@ impl Server {
             store: Arc::clone(&store),
             log: log.clone(),
             storage,
-            disk,
+            disk: Arc::clone(&disk),
             random: Arc::clone(&random),
-            uploads,
-            data_dir,
+            uploads: uploads.clone(),
+            data_dir: data_dir.clone(),
             async_runtime: tokio::runtime::Handle::current(),
         };
         let roll_min = config.tables.roll_interval_seconds_min;
         let control = wiring::control(audited, statuses, Arc::clone(&clock), &identity, roll_min);
+        let keeping = tokio::spawn(upkeep::run(
+            upkeep::Parts {
+                control: Arc::clone(&control),
+                store: Arc::clone(&store),
+                catalogs,
+                clock: Arc::clone(&clock),
+                random: Arc::clone(&random),
+                disk,
+                uploads,
+                metrics: metrics.clone(),
+                data_dir,
+                settings: config.tables.clone(),
+            },
+            stopping.subscribe(),
+        ));
         let catalog = CatalogFront::new(embedded, Arc::clone(&access));
         let api = wiring::api(Arc::clone(&control), access, &base_url);
         let front = Arc::new(Front::new(ingest, api, catalog, log.clone(), metrics, drain));
@@ -203,6 +223,7 @@ impl Server {
             serving,
             supervising,
             saving_uses,
+            keeping,
         })
     }
 
@@ -220,6 +241,11 @@ impl Server {
         }
         let _ = self.stopping.send(true);
         self.saving_uses.abort();
+        let mut keeping = self.keeping;
+        if tokio::time::timeout(Duration::from_secs(KEEPING_SECONDS_MAX), &mut keeping).await.is_err() {
+            // It may end anywhere: what it has begun is found again, or is an orphan.
+            keeping.abort();
+        }
         let (supervising, log, store) = (self.supervising, self.log, self.store);
         let closed = tokio::task::spawn_blocking(move || {
             let _ = supervising.join();

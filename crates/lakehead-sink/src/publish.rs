@@ -102,6 +102,25 @@ impl Publisher {
         }
     }
 
+    /// Like [`Publisher::new`], without asking the bucket anything: for one of which only a folder may be written, with files whose
+    /// names nobody else uses. A look goes before every put.
+    ///
+    /// # Errors
+    /// As [`Publisher::new`].
+    pub async fn unprobed(
+        bucket: Bucket,
+        staging_dir: PathBuf,
+        seams: &Seams,
+        uploads: Uploads,
+    ) -> Result<Publisher, Error> {
+        let Bucket::S3(bucket) = bucket else {
+            return Publisher::new(bucket, staging_dir, seams, uploads).await;
+        };
+        let client = bucket.client()?;
+        let left = Arc::new(bucket.left_uploads(client.clone())?);
+        Publisher::of_objects(Arc::new(client), left, staging_dir, seams, uploads, false).await
+    }
+
     /// Like [`Publisher::new`], for an object store that is open already.
     ///
     /// # Errors
@@ -113,7 +132,18 @@ impl Publisher {
         seams: &Seams,
         uploads: Uploads,
     ) -> Result<Publisher, Error> {
-        let objects = Objects::new(store, left, staging_dir.clone(), seams, uploads).await?;
+        Publisher::of_objects(store, left, staging_dir, seams, uploads, true).await
+    }
+
+    async fn of_objects(
+        store: Arc<dyn Store>,
+        left: Arc<dyn LeftUploads>,
+        staging_dir: PathBuf,
+        seams: &Seams,
+        uploads: Uploads,
+        is_probed: bool,
+    ) -> Result<Publisher, Error> {
+        let objects = Objects::new(store, left, staging_dir.clone(), seams, uploads, is_probed).await?;
         let disk = seams.disk.clone();
         Ok(Publisher { staging_dir, disk, target: Target::Objects(Arc::new(objects)) })
     }

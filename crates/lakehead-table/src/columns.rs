@@ -31,7 +31,7 @@ pub const INGEST_TIME: &str = "__ingest_ts";
 /// The partition field made of it.
 pub const INGEST_DAY: &str = "__ingest_ts_day";
 /// What the library reads and writes ids of fields under.
-const FIELD_ID: &str = "PARQUET:field_id";
+pub(crate) const FIELD_ID: &str = "PARQUET:field_id";
 
 const UTC: &str = "+00:00";
 
@@ -229,6 +229,9 @@ fn drift_of<'a>(there: &[NestedFieldRef], written: impl Iterator<Item = &'a Fiel
         let Some(now) = there.iter().find(|now| Some(now.id) == id) else {
             return Some(format!("column {:?} was dropped from the table", field.name()));
         };
+        if now.name != *field.name() && now.name != "element" {
+            return Some(format!("column {:?} is named {:?} in the table by now", field.name(), now.name));
+        }
         if now.required && field.is_nullable() {
             return Some(format!("column {:?} is required in the table by now", now.name));
         }

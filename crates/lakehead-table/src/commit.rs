@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use iceberg::spec::{DataFile, TableMetadata};
-use iceberg::{TableIdent, TableUpdate};
+use iceberg::{TableIdent, TableRequirement, TableUpdate};
 use lakehead_model::{Clock, Position, Random};
 use lakehead_sink::BucketFiles;
 use parquet::arrow::parquet_to_arrow_schema;
@@ -52,6 +52,8 @@ pub struct NewFile {
 /// What a commit adds.
 #[derive(Debug, Clone)]
 pub struct Commit<'a> {
+    /// Its identity, made when it was decided and kept with it.
+    pub id: Uuid,
     /// Whose rows.
     pub writer: Writer,
     /// The table that was opened.
@@ -78,6 +80,15 @@ pub enum CommitError {
     Unfit(String),
     /// A person has to look; calling again with the same commit is harmless.
     Stop(String),
+}
+
+/// An attempt that was refused.
+#[derive(Debug)]
+struct Refused {
+    /// The snapshot that it was made onto.
+    parent: Option<i64>,
+    /// Keys of what it put into the bucket.
+    written: Vec<String>,
 }
 
 /// Commits into one table.
@@ -110,13 +121,15 @@ impl Committer {
         let mut pause = PAUSE_MAX / 40;
         let mut last = None;
         let mut footers = Vec::new();
+        let mut refused = Vec::new();
         for _ in 0..ATTEMPTS {
             let base = self.load().await?;
-            match commit.writer.verdict(&base, commit.table, commit.believed, commit.until) {
+            match commit.writer.verdict(&base, commit.table, commit.believed, (commit.id, commit.until)) {
                 Verdict::Done => return Ok(()),
                 Verdict::Stop(text) => return Err(CommitError::Stop(text)),
                 Verdict::Append => {}
             }
+            refused = self.discard(refused, &base).await;
             if footers.len() < commit.files.len() {
                 footers = self.footers(commit.files).await.map_err(CommitError::Later)?;
             }
@@ -125,11 +138,16 @@ impl Committer {
             }
             let files = TableFiles::of(&base, self.bucket.clone()).map_err(CommitError::Later)?;
             let draft = self.draft(&files, &base, commit, &footers).await.map_err(CommitError::Later)?;
-            match self.send(draft, &files).await {
+            let Draft { updates, requirements, written } = draft;
+            match self.send(updates, requirements).await {
                 Ok(()) => return Ok(()),
                 Err(e) => match e.kind {
+                    CatalogErrorKind::Conflict => {
+                        refused.push(Refused { parent: base.current_snapshot_id(), written });
+                        last = Some(e);
+                    }
                     // Before the next attempt the table is looked at, which settles what has become of this one.
-                    CatalogErrorKind::Conflict | CatalogErrorKind::Unknown => last = Some(e),
+                    CatalogErrorKind::Unknown => last = Some(e),
                     _ => return Err(CommitError::Later(e)),
                 },
             }
@@ -174,7 +192,7 @@ impl Committer {
             let uri = self.bucket.uri(&file.key);
             added.push(data_file(uri, file.size_bytes, footer, base.current_schema(), partition)?);
         }
-        let (key, value) = (commit.writer.key(), commit.writer.value(commit.until));
+        let (key, value) = (commit.writer.key(), commit.writer.value(commit.until, commit.id));
         let mut summary = commit.summary.clone();
         summary.insert(key.clone(), value.clone());
         let tools = Tools { files, random: &*self.random, now: self.clock.now() };
@@ -187,24 +205,28 @@ impl Committer {
         Ok(draft)
     }
 
-    /// Sends a draft. What it put into the bucket goes again if it was refused for certain.
-    async fn send(&self, draft: Draft, files: &TableFiles) -> Result<(), CatalogError> {
-        let Draft { updates, requirements, written } = draft;
+    async fn send(
+        &self,
+        updates: Vec<TableUpdate>,
+        requirements: Vec<TableRequirement>,
+    ) -> Result<(), CatalogError> {
         let change = TableChange { table: self.table.clone(), requirements, updates };
-        match self.catalog.commit(change).await {
-            Ok(_) => Ok(()),
-            Err(e) => {
-                if matches!(e.kind, CatalogErrorKind::Conflict) {
-                    for key in written {
-                        // What cannot be removed now is an orphan, and goes with them.
-                        if let Err(e) = files.bucket.delete(&key).await {
-                            tracing::debug!(key, error = %e, "a manifest of a refused commit stays");
-                        }
-                    }
-                }
-                Err(e)
+        self.catalog.commit(change).await.map(|_| ())
+    }
+
+    /// Removes what refused attempts have put into the bucket, as far as it is certain that they can never be applied: the table,
+    /// which does not have the commit, has gone on from the snapshot that they assert. A refusal alone does not say so, because
+    /// something in between may have sent the request twice.
+    async fn discard(&self, refused: Vec<Refused>, base: &TableMetadata) -> Vec<Refused> {
+        let (stay, gone): (Vec<_>, Vec<_>) =
+            refused.into_iter().partition(|r| r.parent == base.current_snapshot_id());
+        for key in gone.into_iter().flat_map(|r| r.written) {
+            // What cannot be removed now is an orphan, and goes with them.
+            if let Err(e) = self.bucket.delete(&key).await {
+                tracing::debug!(key, error = %e, "a manifest of a refused commit stays");
             }
         }
+        stay
     }
 
     /// Makes sure that no attempt whose answer was lost can add the files later, by moving the table on: such a request asserts
@@ -217,7 +239,7 @@ impl Committer {
         let tools = Tools { files: &files, random: &*self.random, now: self.clock.now() };
         let fence = HashMap::from([("lakehead.fence".to_owned(), text.clone())]);
         let sent = match append(tools, base, Vec::new(), fence).await {
-            Ok(draft) => self.send(draft, &files).await,
+            Ok(draft) => self.send(draft.updates, draft.requirements).await,
             Err(e) => Err(e),
         };
         match sent {

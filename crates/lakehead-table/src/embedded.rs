@@ -25,6 +25,7 @@ mod purge;
 pub mod records;
 mod refusal;
 mod seam;
+mod superseded;
 mod tables;
 pub mod wire;
 
@@ -56,6 +57,7 @@ pub use tables::{NewTableRequest, Registration};
 
 use answers::KeptAnswers;
 use metadata_files::MetadataFiles;
+use superseded::Superseded;
 
 /// Locks that the tables of a catalog share.
 const TABLE_LOCKS: usize = 256;
@@ -87,6 +89,7 @@ pub struct EmbeddedCatalog {
     records: Arc<dyn CatalogRecords>,
     clock: Arc<dyn Clock>,
     answers: KeptAnswers,
+    superseded: Superseded,
     /// Held over whatever makes, moves or removes a name. Taken before any lock of a table.
     names: Mutex<()>,
     tables: Vec<Mutex<()>>,
@@ -142,6 +145,7 @@ impl EmbeddedCatalog {
             records,
             clock,
             answers: KeptAnswers::default(),
+            superseded: Superseded::default(),
             names: Mutex::new(()),
             tables: (0..TABLE_LOCKS).map(|_| Mutex::new(())).collect(),
         }

@@ -10,6 +10,7 @@ mod commit;
 pub mod conformance;
 mod data_file;
 pub mod embedded;
+mod layout;
 mod manifests;
 mod partitions;
 #[cfg(test)]
@@ -26,13 +27,14 @@ pub use columns::{INGEST_DAY, INGEST_TIME, check, day_of_ingest, fit, schema_of,
 pub use commit::{Commit, CommitError, Committer, NewFile};
 /// Types of the table format that stand in public signatures.
 pub use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate, spec};
+pub use layout::Layout;
 pub use partitions::Partitions;
 pub use rest::{ClientCredentials, REQUEST_SECONDS_DEFAULT, RestAuth, RestCatalog, RestSettings};
 pub use storage::{LocalFiles, TableStorage, storage_of};
 pub use target::{Extensions, MADE_BY, Target, Wanted};
 pub use upkeep::{
-    Claims, Freed, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings,
-    UpkeepTable, all_tables,
+    Claims, Compacted, Compacting, Freed, Merging, Orphans, Retention, Staging, Unresolved, Upkeep,
+    UpkeepReport, UpkeepSettings, UpkeepTable, all_tables,
 };
 pub use uuid::Uuid;
 pub use watermark::Writer;

@@ -33,6 +33,10 @@ pub(crate) enum Fate {
     AppliedLate,
     /// Somebody else was first.
     BeatenToIt,
+    /// Applied, and answered with a conflict, by something that has sent it twice.
+    AppliedAndRefused,
+    /// Answered with a conflict, and applied (or refused) when the next commit has come and gone.
+    RefusedAndAppliedLate,
     Unavailable,
 }
 
@@ -95,6 +99,25 @@ impl Held {
     }
 }
 
+impl Held {
+    /// Another client's commit, of no rows.
+    fn foreign_snapshot(&mut self, table: &TableIdent) {
+        let base = self.tables[table].as_ref().clone();
+        // A table without rows stays as it is.
+        let Some(current) = base.current_snapshot().cloned() else { return };
+        let snapshot = crate::spec::Snapshot::builder()
+            .with_snapshot_id(1_000 + i64::try_from(base.snapshots().len()).unwrap())
+            .with_parent_snapshot_id(base.current_snapshot_id())
+            .with_sequence_number(base.next_sequence_number())
+            .with_timestamp_ms(base.last_updated_ms())
+            .with_manifest_list(current.manifest_list().to_owned())
+            .with_summary(current.summary().clone())
+            .build();
+        let made = base.into_builder(None).set_branch_snapshot(snapshot, "main").unwrap().build().unwrap();
+        self.tables.insert(table.clone(), Arc::new(made.metadata));
+    }
+}
+
 fn loaded(metadata: Arc<crate::spec::TableMetadata>) -> LoadedTable {
     LoadedTable { metadata, metadata_location: None, config: FileAccess::default() }
 }
@@ -138,6 +161,7 @@ impl Catalog for PlayedCatalog {
         let mut held = self.held.lock();
         held.commits += 1;
         let late = std::mem::take(&mut held.late);
+        let refused = Err(CatalogError::new(Kind::Conflict, "somebody was first"));
         let unheard = Err(CatalogError::new(Kind::Unknown, "the answer was lost"));
         let outcome = match held.fates.pop_front().unwrap_or(Fate::Applied) {
             Fate::Applied => held.apply(&change).map(loaded),
@@ -150,7 +174,18 @@ impl Catalog for PlayedCatalog {
                 held.late.push(change);
                 unheard
             }
-            Fate::BeatenToIt => Err(CatalogError::new(Kind::Conflict, "somebody was first")),
+            Fate::BeatenToIt => {
+                held.foreign_snapshot(&change.table);
+                refused
+            }
+            Fate::AppliedAndRefused => {
+                let _ = held.apply(&change);
+                refused
+            }
+            Fate::RefusedAndAppliedLate => {
+                held.late.push(change);
+                refused
+            }
             Fate::Unavailable => Err(CatalogError::new(Kind::Unavailable, "later")),
         };
         for change in late {
@@ -190,6 +225,10 @@ impl Scene {
         let table = TableIdent::from_strs(["ns", "t"]).unwrap();
         let target = target(&catalog, &table, None, &Extensions::default()).await.unwrap();
         Scene { _dir: dir, bucket, catalog, table, target, clock, random }
+    }
+
+    pub(crate) fn clock_now(&self) -> Timestamp {
+        self.clock.now()
     }
 
     pub(crate) fn committer(&self) -> Committer {

@@ -13,7 +13,7 @@ use crate::columns::{day_of_ingest, fit, schema_of};
 use crate::commit::CommitError;
 use crate::manifests::TableFiles;
 use crate::partitions::Partitions;
-use crate::{Catalog, CatalogError, CatalogErrorKind, LoadedTable, NewTable, TableChange};
+use crate::{Catalog, CatalogError, CatalogErrorKind, Layout, LoadedTable, NewTable, TableChange};
 
 /// The property that says which sink has made a table.
 pub const MADE_BY: &str = "lakehead.sink-id";
@@ -42,6 +42,8 @@ pub struct Extensions {
     pub existing: bool,
     /// Columns that the table lacks are added to it, nullable.
     pub add_columns: bool,
+    /// Of a table that is made.
+    pub layout: Layout,
 }
 
 /// A table that can be written.
@@ -112,10 +114,15 @@ async fn make(catalog: &dyn Catalog, wanted: &Wanted<'_>) -> Result<LoadedTable,
     let later = CommitError::Later;
     catalog.ensure_namespace(wanted.table.namespace()).await.map_err(later)?;
     let schema = schema_of(wanted.columns).map_err(later)?;
-    let partition_spec = Some(day_of_ingest(&schema).map_err(later)?);
+    let stop = |e: CatalogError| CommitError::Stop(format!("table {}: {e}", wanted.table));
+    let partition_spec = match wanted.extensions.layout.spec(&schema).map_err(stop)? {
+        Some(spec) => spec,
+        None => day_of_ingest(&schema).map_err(later)?,
+    };
+    let sort_order = wanted.extensions.layout.order(&schema).map_err(stop)?;
     let mut properties = wanted.properties.clone();
     properties.insert(MADE_BY.to_owned(), wanted.sink.to_owned());
-    let new = NewTable { schema, partition_spec, sort_order: None, properties };
+    let new = NewTable { schema, partition_spec: Some(partition_spec), sort_order, properties };
     match catalog.create_table(wanted.table, new).await {
         Ok(loaded) => {
             tracing::info!(table = %wanted.table, "table made");

@@ -14,6 +14,7 @@
 //! After an unknown outcome nothing is deleted. Properties of a table are never touched.
 //! **Bounds:** one table at a time for each call; see the parts.
 
+mod compact;
 mod expire;
 mod merge;
 mod orphans;
@@ -41,9 +42,12 @@ use self::expire::{Expiry, Removed};
 use self::unclaimed::Candidate;
 use crate::{Catalog, CatalogError, CatalogErrorKind};
 
+pub use self::compact::{Compacted, Compacting, Staging};
 pub use self::merge::Merging;
 pub use self::retention::Retention;
 
+/// Small files are looked for at least this often: a partition that gets no more is done with fewer of them.
+const COMPACTION_LOOK: Duration = Duration::from_secs(3600);
 /// Deletions under way at a time.
 const DELETIONS: usize = 8;
 
@@ -56,6 +60,8 @@ pub struct UpkeepSettings {
     pub readers_grace: Duration,
     /// `None`: manifests stay as they are.
     pub merging: Option<Merging>,
+    /// `None`: small files stay.
+    pub compacting: Option<Compacting>,
     /// `None`: files that no commit knows stay.
     pub orphans: Option<Orphans>,
 }
@@ -97,6 +103,8 @@ pub struct UpkeepTable {
     pub bucket: BucketFiles,
     /// Who writes it.
     pub claims: Arc<dyn Claims>,
+    /// `None`: small files stay.
+    pub staging: Option<Staging>,
 }
 
 /// Files that were deleted.
@@ -126,6 +134,8 @@ pub struct UpkeepReport {
     pub orphans: Freed,
     /// Manifests that became fewer.
     pub manifests_merged: usize,
+    /// Small files that became larger ones.
+    pub compacted: Compacted,
     /// What did not work, with the step's name. The others went on.
     pub failures: Vec<(&'static str, CatalogError)>,
 }
@@ -135,6 +145,7 @@ impl UpkeepReport {
     pub fn is_empty(&self) -> bool {
         self.snapshots_removed == 0
             && self.manifests_merged == 0
+            && self.compacted == Compacted::default()
             && self.swept == Freed::default()
             && self.orphans == Freed::default()
             && self.failures.is_empty()
@@ -148,6 +159,8 @@ pub struct Upkeep {
     random: Arc<dyn Random>,
     stop: Arc<AtomicBool>,
     tables: Mutex<HashMap<Uuid, Memory>>,
+    /// Held by the one compaction that is under way.
+    compacting: tokio::sync::Mutex<()>,
 }
 
 /// What is remembered of a table.
@@ -156,14 +169,32 @@ struct Memory {
     /// Removed snapshots whose files are there yet, and when they may go.
     removed: Vec<(Timestamp, Removed)>,
     orphans_due: Option<Timestamp>,
-    /// The newest snapshot whose manifests were looked at.
-    merged_at: Option<i64>,
+    /// The newest snapshot whose manifests were looked at, and with which settings.
+    merged_at: Option<(Option<i64>, Merging)>,
+    /// How many files there were when nothing could be compacted, with which settings, and when to look whatever there are.
+    compacted_at: Option<(u64, Compacting, Timestamp)>,
+}
+
+impl Memory {
+    /// Whether small files may have come together since the last look.
+    fn may_compact(&self, table: &TableMetadata, settings: &Compacting, now: Timestamp) -> bool {
+        self.compacted_at.is_none_or(|(files, tried, until)| {
+            let more = data_files(table).is_none_or(|now| now >= files + compact::FILES_MIN as u64);
+            more || now >= until || tried != *settings
+        })
+    }
+}
+
+/// The number of data files, if the newest snapshot says.
+fn data_files(table: &TableMetadata) -> Option<u64> {
+    let summary = &table.current_snapshot()?.summary().additional_properties;
+    summary.get("total-data-files")?.parse().ok()
 }
 
 impl Upkeep {
     /// `stop`: when it turns true, calls end soon.
     pub fn new(random: Arc<dyn Random>, stop: Arc<AtomicBool>) -> Upkeep {
-        Upkeep { random, stop, tables: Mutex::default() }
+        Upkeep { random, stop, tables: Mutex::default(), compacting: tokio::sync::Mutex::default() }
     }
 
     /// Does what is due.
@@ -204,33 +235,68 @@ impl Upkeep {
         memory: &mut Memory,
         report: &mut UpkeepReport,
     ) -> Result<(), CatalogError> {
-        if let Some(merging) = &settings.merging
-            && !work.stopping()
-            && memory.merged_at != table.current_snapshot_id()
-        {
-            let merged = merge::merge(work, table, merging).await;
-            if merged.is_ok() {
-                memory.merged_at = table.current_snapshot_id();
-            }
-            report.manifests_merged = report.note("merge manifests", merged)?;
-        }
+        self.rearrange(work, of, settings, table, memory, report).await?;
+        let reloaded = match report.is_empty() {
+            true => None,
+            false => of.catalog.load_table(&of.table).await?.map(|loaded| loaded.metadata),
+        };
+        let table = reloaded.as_deref().unwrap_or(table);
         if !work.stopping() && may_delete(table) {
-            // What was merged above is no reason to load again: the branches are compared with the commit.
             let expired = self.expire(work, table, &settings.retention).await;
             if let Some(removed) = report.note("expire snapshots", expired)? {
                 report.snapshots_removed = removed.snapshots.len();
                 memory.removed.push((plus(work.now, settings.readers_grace), removed));
             }
         }
-        self.sweep(work, memory, report).await?;
+        self.sweep(work, memory, report, settings.readers_grace).await?;
         if let Some(orphans) = &settings.orphans {
             let first = plus(work.now, orphans.every / 24);
-            let due = *memory.orphans_due.get_or_insert(first);
+            // A clock that was ahead for a while must not put it off for as long.
+            let due = memory.orphans_due.unwrap_or(first).min(plus(work.now, orphans.every));
+            memory.orphans_due = Some(due);
             if due <= work.now && !work.stopping() && !work.unresolved.commit {
                 let removed = orphans::remove_orphans(work, &*of.claims, orphans.grace).await;
                 memory.orphans_due = Some(plus(work.now, orphans.every));
                 report.orphans = report.note("remove orphans", removed)?;
             }
+        }
+        Ok(())
+    }
+
+    /// What makes new snapshots of the same rows.
+    async fn rearrange(
+        &self,
+        work: &Work<'_>,
+        of: &UpkeepTable,
+        settings: &UpkeepSettings,
+        table: &TableMetadata,
+        memory: &mut Memory,
+        report: &mut UpkeepReport,
+    ) -> Result<(), CatalogError> {
+        if let (Some(compacting), Some(staging)) = (&settings.compacting, &of.staging)
+            && !work.stopping()
+            && memory.may_compact(table, compacting, work.now)
+        {
+            let _one = self.compacting.lock().await;
+            let done = compact::compact(work, table, compacting, (staging, &self.stop), report).await;
+            let found = report.note("compact", done)?;
+            // What could not be read now cannot be read in a minute; what failed for another reason may go well then.
+            let hopeless = report.failures.iter().any(|(_, error)| error.kind == CatalogErrorKind::Refused);
+            let again = plus(work.now, COMPACTION_LOOK);
+            let nothing = (data_files(table).unwrap_or(0), *compacting, again);
+            let progress = report.compacted != Compacted::default();
+            memory.compacted_at = (!progress && (hopeless || found == Some(0))).then_some(nothing);
+        }
+        if let Some(merging) = &settings.merging
+            && !work.stopping()
+            && report.compacted == Compacted::default()
+            && memory.merged_at != Some((table.current_snapshot_id(), *merging))
+        {
+            let merged = merge::merge(work, table, merging).await;
+            if merged.is_ok() {
+                memory.merged_at = Some((table.current_snapshot_id(), *merging));
+            }
+            report.manifests_merged = report.note("merge manifests", merged)?;
         }
         Ok(())
     }
@@ -258,12 +324,16 @@ impl Upkeep {
         work: &Work<'_>,
         memory: &mut Memory,
         report: &mut UpkeepReport,
+        grace: Duration,
     ) -> Result<(), CatalogError> {
         if work.unresolved.commit {
             return Ok(());
         }
-        let (due, later): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut memory.removed).into_iter().partition(|(due, _)| *due <= work.now);
+        let latest = plus(work.now, grace);
+        let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut memory.removed)
+            .into_iter()
+            .map(|(due, removed)| (due.min(latest), removed))
+            .partition(|(due, _)| *due <= work.now);
         memory.removed = later;
         let mut due = due.into_iter();
         while let Some((since, removed)) = due.next() {

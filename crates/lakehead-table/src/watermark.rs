@@ -2,10 +2,11 @@
 //!
 //! ```text
 //!   property and snapshot summary   lakehead.watermark.{pipeline}.{version}.{statement}
-//!   value                           {"v":1,"stream":"…","position":4711}
+//!   value                           {"v":1,"stream":"…","position":4711,"commit":"…"}
 //! ```
 //! Both are written by the commit that adds the rows. The property survives the expiry of snapshots and their compaction; the
-//! summary is there when somebody has removed the property. `position` is the first one that is not in the table.
+//! summary is there when somebody has removed the property. `position` is the first one that is not in the table, `commit` the identity of the
+//! commit, made with its intent: another one that ends at the same position has other rows.
 //!
 //! **Invariant:** a commit is made only onto a table that says what the flow believes, so whatever happened to earlier attempts,
 //! rows are added once or it stops and says why.
@@ -33,6 +34,7 @@ struct Stored {
     v: u8,
     stream: String,
     position: u64,
+    commit: String,
 }
 
 /// What is to be done with a commit, by what the table says.
@@ -52,8 +54,13 @@ impl Writer {
         format!("{PREFIX}{}.{}.{}", self.pipeline, self.version, self.statement)
     }
 
-    pub(crate) fn value(&self, position: Position) -> String {
-        let stored = Stored { v: 1, stream: self.stream.to_string(), position: position.0 };
+    pub(crate) fn value(&self, position: Position, commit: Uuid) -> String {
+        let stored = Stored {
+            v: 1,
+            stream: self.stream.to_string(),
+            position: position.0,
+            commit: commit.to_string(),
+        };
         serde_json::to_string(&stored).unwrap_or_default()
     }
 
@@ -74,14 +81,14 @@ impl Writer {
         })
     }
 
-    /// What to do about adding the rows before `until` to `table`, by the newest metadata of its name. `believed`: up to where the
-    /// last commit went.
+    /// What to do about `commit`, which adds the rows before `until` to `table`, by the newest metadata of its name. `believed`: up
+    /// to where the last commit went.
     pub(crate) fn verdict(
         &self,
         base: &TableMetadata,
         table: Uuid,
         believed: Option<Position>,
-        until: Position,
+        (commit, until): (Uuid, Position),
     ) -> Verdict {
         if table != base.uuid() {
             return Verdict::Stop(format!(
@@ -101,27 +108,26 @@ impl Writer {
             Err(text) => return Verdict::Stop(text),
         };
         match (believed, found) {
-            (_, Some(found)) if found == until => Verdict::Done,
-            (believed, found) if believed == found => Verdict::Append,
+            (_, Some((found, id))) if found == until && id == commit.to_string() => Verdict::Done,
+            (Some(believed), Some((found, _))) if believed == found => Verdict::Append,
             (Some(believed), None) => Verdict::Stop(format!(
                 "the table does not say how far it was written; this pipeline has written up to position {believed}. Was it put back, or \
                  its properties {:?} removed?",
                 self.key()
             )),
-            (believed, Some(found)) => {
+            (believed, Some((found, _))) => {
                 let believed = believed.map_or("nothing".to_owned(), |b| format!("up to position {b}"));
                 Verdict::Stop(format!(
                     "the table was written up to position {found}, and this server knows of {believed}: does another server with a copy \
                      of the data folder write it, or was an older data folder restored?"
                 ))
             }
-            // Equal, and handled above.
             (None, None) => Verdict::Append,
         }
     }
 
     /// The watermark: the property, or else that of the newest ancestor that has one.
-    fn find(&self, base: &TableMetadata) -> Result<Option<Position>, String> {
+    fn find(&self, base: &TableMetadata) -> Result<Option<(Position, String)>, String> {
         let key = self.key();
         let ancestors = std::iter::successors(base.current_snapshot(), |snapshot| {
             snapshot.parent_snapshot_id().and_then(|parent| base.snapshot_by_id(parent))
@@ -143,7 +149,7 @@ impl Writer {
                 stored.stream, self.stream
             ));
         }
-        Ok(Some(Position(stored.position)))
+        Ok(Some((Position(stored.position), stored.commit)))
     }
 }
 

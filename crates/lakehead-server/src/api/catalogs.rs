@@ -6,12 +6,13 @@ use lakehead_model::Invalid;
 use lakehead_model::resource::Maintenance;
 use serde_json::{Value, json};
 
+use super::Api;
 use super::body::{JsonBody, Object};
 use super::envelope::{Answer, done, ok};
 use super::path::PathParts;
-use super::{Api, ApiError};
+use super::query::Params;
 use crate::access::Caller;
-use crate::control::{CatalogView, Error, Kind, MaintenancePatch};
+use crate::control::{CatalogView, MaintenancePatch};
 
 const STATES: [(&str, bool); 2] = [("enabled", true), ("disabled", false)];
 const TARGET_SIZES_MB: [u32; 4] = [64, 128, 256, 512];
@@ -37,9 +38,9 @@ pub(super) async fn disable(State(api): State<Api>, mut path: PathParts) -> Answ
     done(Vec::new())
 }
 
-pub(super) async fn delete(State(api): State<Api>, mut path: PathParts) -> Answer {
-    let bucket = path.take(0);
-    api.run(move |c| c.delete_catalog(&bucket)).await?;
+pub(super) async fn delete(State(api): State<Api>, mut path: PathParts, params: Params) -> Answer {
+    let (bucket, force) = (path.take(0), params.text("force") == Some("true"));
+    api.run(move |c| c.delete_catalog(&bucket, force)).await?;
     done(Vec::new())
 }
 
@@ -75,14 +76,40 @@ pub(super) async fn patch_maintenance(State(api): State<Api>, mut path: PathPart
 }
 
 pub(super) async fn namespaces(State(api): State<Api>, mut path: PathParts) -> Answer {
-    api.control.catalog_of(&path.take(0))?;
-    ok(json!({ "namespaces": [] }))
+    let bucket = path.take(0);
+    let all = api.run(move |c| c.namespaces_of(&bucket)).await?;
+    ok(json!({ "namespaces": all }))
 }
 
-/// No table can be written yet, so there is none to speak of.
-pub(super) async fn no_namespace(State(api): State<Api>, mut path: PathParts) -> Result<(), ApiError> {
-    api.control.catalog_of(&path.take(0))?;
-    Err(Error::Missing(Kind::Namespace).into())
+pub(super) async fn tables(State(api): State<Api>, mut path: PathParts) -> Answer {
+    let (bucket, namespace) = (path.take(0), levels(&path.take(1)));
+    let asked = namespace.clone();
+    let names = api.run(move |c| c.tables_of(&bucket, &asked)).await?;
+    let identifiers: Vec<_> =
+        names.into_iter().map(|name| json!({ "namespace": namespace, "name": name })).collect();
+    ok(json!({ "identifiers": identifiers }))
+}
+
+pub(super) async fn table_maintenance(State(api): State<Api>, mut path: PathParts) -> Answer {
+    let (bucket, namespace, table) = (path.take(0), levels(&path.take(1)), path.take(2));
+    let found = api.run(move |c| c.table_maintenance(&bucket, &namespace, &table)).await?;
+    ok(json!({ "maintenance_config": maintenance_to_json(&found) }))
+}
+
+pub(super) async fn patch_table_maintenance(
+    State(api): State<Api>,
+    mut path: PathParts,
+    body: JsonBody,
+) -> Answer {
+    let (bucket, namespace, table) = (path.take(0), levels(&path.take(1)), path.take(2));
+    let patch = maintenance_patch(&body.root())?;
+    let changed = api.run(move |c| c.patch_table_maintenance(&bucket, &namespace, &table, &patch)).await?;
+    ok(maintenance_to_json(&changed))
+}
+
+/// The levels of a namespace in a path: parted by the byte that the Iceberg protocol parts them with.
+fn levels(text: &str) -> Vec<String> {
+    text.split('\u{1f}').map(str::to_owned).collect()
 }
 
 fn name(api: &Api, view: &CatalogView) -> String {

@@ -12,6 +12,7 @@
 //! | 1009 | 503 | the server cannot do it now |
 //! | 1010 | 400 | another system's to do |
 //! | 1011 | 404 | no such token |
+//! | 1012 | 400 | a sink is to make a table that is there already |
 //! | 1012 | 412 | the pipeline has another version than the request expects |
 //! | 100 | 403 | a good token without the permission |
 //! | 7000, 10405 | 404, 405 | no such path, not with this method |
@@ -19,7 +20,7 @@
 //! | 10429 | 429 | too many wrong credentials from one address |
 //! | 10000 | 401, 403 | no token; another token or account than this server's |
 //! | 10004 … 10008 | 409, 400, 404 | buckets and objects, as R2 numbers them |
-//! | 40401, 40402 | 404 | the bucket has no catalog, the catalog no such namespace |
+//! | 40401 … 40403 | 404 | the bucket has no catalog, the catalog no such namespace, no such table |
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
@@ -102,6 +103,7 @@ impl From<control::Error> for ApiError {
             Error::Exists { .. } => (StatusCode::BAD_REQUEST, 1003),
             Error::TooMany { .. } => (StatusCode::BAD_REQUEST, 1006),
             Error::InUse(_) => (StatusCode::BAD_REQUEST, 1007),
+            Error::TableExists(_) => (StatusCode::BAD_REQUEST, 1012),
             Error::NotHere(_) => (StatusCode::BAD_REQUEST, 1010),
             Error::NotEmpty(_) => (StatusCode::CONFLICT, 10008),
             Error::Sql(_) => (StatusCode::BAD_REQUEST, 1004),
@@ -133,6 +135,7 @@ fn missing(kind: Kind) -> ApiError {
         Kind::Object => (10007, "The specified key does not exist."),
         Kind::Token => (1011, "Token does not exist"),
         Kind::Namespace => (40402, "The catalog has no such namespace"),
+        Kind::Table => (40403, "The catalog has no such table"),
         Kind::Catalog => (40401, "The bucket has no catalog"),
     };
     ApiError::new(StatusCode::NOT_FOUND, code, message)

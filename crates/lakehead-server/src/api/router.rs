@@ -117,7 +117,8 @@ fn of_catalogs(below: &impl Fn(&str) -> Route, product: &str) -> Vec<Route> {
         below("/{bucket}/enable")
             .post(catalogs::enable, op("Switch a bucket's catalog on", One("CatalogName"))),
         below("/{bucket}/disable").post(catalogs::disable, op("Switch a bucket's catalog off", Nothing)),
-        below("/{bucket}/delete").post(catalogs::delete, op("Remove a bucket's catalog", Nothing)),
+        below("/{bucket}/delete")
+            .post(catalogs::delete, op("Remove a bucket's catalog", Nothing).query(&["force"])),
         below("/{bucket}/credential").post(
             catalogs::credential,
             op("Give the token for maintenance", Nothing).body("CatalogCredential"),
@@ -130,9 +131,17 @@ fn of_catalogs(below: &impl Fn(&str) -> Route, product: &str) -> Vec<Route> {
             ),
         below("/{bucket}/namespaces")
             .get(catalogs::namespaces, op("List the namespaces of a catalog", One("Namespaces"))),
-        below("/{bucket}/namespaces/{*rest}")
-            .get(catalogs::no_namespace, op("Get what is in a namespace; there is none yet", Nothing))
-            .post(catalogs::no_namespace, op("Change what is in a namespace; there is none yet", Nothing)),
+        below("/{bucket}/namespaces/{namespace}/tables")
+            .get(catalogs::tables, op("List the tables of a namespace", One("Tables"))),
+        below("/{bucket}/namespaces/{namespace}/tables/{table}/maintenance-configs")
+            .get(
+                catalogs::table_maintenance,
+                op("Get what is done to a table", One("TableMaintenanceConfigs")),
+            )
+            .post(
+                catalogs::patch_table_maintenance,
+                op("Change what is done to a table", One("Maintenance")).body("MaintenancePatch"),
+            ),
     ]
 }
 

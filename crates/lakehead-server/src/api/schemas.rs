@@ -165,7 +165,10 @@ fn sinks() -> Value {
             "account_id": id(), "bucket": text(), "namespace": text(), "table_name": text(),
             "rolling_policy": answer(none(), rolling.clone()),
         }),
-        none(),
+        json!({
+            "existing_table": flag(), "add_columns": flag(), "partition_by": or_null(list(text())),
+            "sort_by": list(text()),
+        }),
     );
     let config = json!({
         "account_id": text(), "bucket": text(), "path": or_null(text()), "jurisdiction": or_null(text()),
@@ -173,6 +176,8 @@ fn sinks() -> Value {
         "file_naming": or_null(request(none(), naming)), "rolling_policy": or_null(request(none(), rolling)),
         "credentials": or_null(request(json!({ "access_key_id": text(), "secret_access_key": text() }), none())),
         "namespace": or_null(text()), "table_name": text(), "token": text(),
+        "existing_table": or_null(flag()), "add_columns": or_null(flag()), "partition_by": or_null(list(text())),
+        "sort_by": or_null(list(text())),
     });
     json!({
         "SinkFormat": format,
@@ -326,6 +331,10 @@ fn catalogs() -> Value {
         "Catalogs": answer(json!({ "warehouses": list(r#ref("Catalog")) }), none()),
         "CatalogName": answer(json!({ "id": id(), "name": text() }), none()),
         "CatalogCredential": request(json!({ "token": text() }), none()),
+        "TableMaintenanceConfigs": answer(json!({ "maintenance_config": r#ref("Maintenance") }), none()),
+        "Tables": answer(json!({
+            "identifiers": list(answer(json!({ "namespace": list(text()), "name": text() }), none())),
+        }), none()),
         "Namespaces": answer(json!({ "namespaces": list(list(text())) }), none()),
     })
 }

@@ -4,7 +4,7 @@ use axum::extract::State;
 use lakehead_model::resource::{
     Credentials, DEFAULT_TIME_PATTERN, FileNaming, FilesConfig, JsonCompression, JsonFormat, KeyPair,
     NamingStrategy, ParquetCompression, ParquetFormat, RollingPolicy, Sink, SinkConfig, SinkFormat,
-    TableConfig,
+    TableConfig, TableExtensions,
 };
 use lakehead_model::{Invalid, Schema, limits};
 use serde_json::{Value, json};
@@ -85,6 +85,14 @@ fn table_to_json(config: &TableConfig) -> Value {
     });
     out["rolling_policy"]["interval_seconds"] =
         policy.interval_seconds.unwrap_or(limits::ROLL_INTERVAL_SECONDS_DEFAULT).into();
+    // Clients of Cloudflare's see what they know.
+    let extensions = &config.extensions;
+    if !extensions.is_default() {
+        out["existing_table"] = extensions.existing_table.into();
+        out["add_columns"] = extensions.add_columns.into();
+        out["partition_by"] = json!(extensions.partition_by);
+        out["sort_by"] = json!(extensions.sort_by);
+    }
     out
 }
 
@@ -255,6 +263,12 @@ fn table_config(config: &Object<'_>) -> Result<TableConfig, Invalid> {
         namespace: config.text("namespace")?.unwrap_or(NAMESPACE_DEFAULT).to_owned(),
         table_name: config.needed_text("table_name")?.to_owned(),
         rolling_policy: rolling_policy(config)?,
+        extensions: TableExtensions {
+            existing_table: config.flag("existing_table")?.unwrap_or_default(),
+            add_columns: config.flag("add_columns")?.unwrap_or_default(),
+            partition_by: config.texts("partition_by")?,
+            sort_by: config.texts("sort_by")?.unwrap_or_default(),
+        },
     })
 }
 

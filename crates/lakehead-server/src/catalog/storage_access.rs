@@ -1,8 +1,8 @@
 //! What readers are told of reaching the files of tables.
 //!
-//! Of a bucket in a folder, nothing: locations are `file://` paths. Of a bucket in an S3 store, endpoint and region; and its keys,
+//! Of a bucket in a folder, nothing: locations are `file://` paths. Of a bucket in an S3 store, endpoint, region and keys,
 //! if the request asks for them (`X-Iceberg-Access-Delegation: vended-credentials`) and `hand_out_keys` of the bucket's
-//! configuration lets this caller have them. They are the keys the server itself uses: whoever has them can write to the bucket.
+//! configuration lets this caller have them; else nothing. They are the keys the server itself uses: whoever has them can write to the bucket.
 
 use serde_json::{Map, Value, json};
 
@@ -21,6 +21,15 @@ impl Asked {
         let Some(place) = self.catalogs.storage().s3_access(&self.bucket) else {
             return FileAccess { config: Map::new(), credentials: Vec::new() };
         };
+        let may_have = match place.hand_out_keys {
+            HandOutKeys::Never => false,
+            HandOutKeys::Writers => self.guest.may_write,
+            HandOutKeys::Everyone => true,
+        };
+        let Some((id, secret)) = place.keys.filter(|_| may_have && (asked || self.wants_keys())) else {
+            // DuckDB takes any of the properties for credentials, and then leaves those of its user aside.
+            return FileAccess { config: Map::new(), credentials: Vec::new() };
+        };
         let mut config = Map::new();
         let mut put = |key: &str, value: &str| {
             config.insert(key.to_owned(), json!(value));
@@ -30,18 +39,10 @@ impl Asked {
         put("s3.region", &place.region);
         put("client.region", &place.region);
         put("s3.path-style-access", "true");
-        let may_have = match place.hand_out_keys {
-            HandOutKeys::Never => false,
-            HandOutKeys::Writers => self.guest.may_write,
-            HandOutKeys::Everyone => true,
-        };
-        let mut credentials = Vec::new();
-        if let Some((id, secret)) = place.keys.filter(|_| may_have && (asked || self.wants_keys())) {
-            put("s3.access-key-id", &id);
-            put("s3.secret-access-key", secret.reveal());
-            let prefix = format!("{}/", self.catalog.files().root());
-            credentials.push(json!({ "prefix": prefix, "config": config }));
-        }
+        put("s3.access-key-id", &id);
+        put("s3.secret-access-key", secret.reveal());
+        let prefix = format!("{}/", self.catalog.files().root());
+        let credentials = vec![json!({ "prefix": prefix, "config": config })];
         FileAccess { config, credentials }
     }
 

@@ -49,6 +49,8 @@ fn what_is_not_known_is_refused_by_name() {
         ("[buckets.Bucket]\npath = \"x\"", &[], "buckets.Bucket"),
         ("[buckets.bucket]\nendpoint = \"http://x\"\naccess_key_id = \"k\"", &[], "both of"),
         ("[tables]\nroll_interval_seconds_min = 0", &[], "`tables.roll_interval_seconds_min` is 0"),
+        ("[tables]\norphans_after_seconds = 3599", &[], "at least 3600 is needed, or 0"),
+        ("[tables]\nsnapshots_max = 0", &[], "`tables.snapshots_max` is 0; at least 1"),
         ("", &[("LAKEHEAD_TABLES__ROLL_INTERVAL_SECONDS_MIN", "soon")], "ROLL_INTERVAL_SECONDS_MIN"),
     ] {
         let error = load(file, environment).unwrap_err().0;

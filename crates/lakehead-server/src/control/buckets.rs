@@ -178,7 +178,7 @@ impl Control {
         self.parts.buckets.usage(&bucket.name)
     }
 
-    /// Deletes a bucket that holds no object and that no sink writes to.
+    /// Deletes a bucket that holds no object and no table, and that no sink writes to.
     ///
     /// # Errors
     /// `Missing`, `NotHere`, `InUse`, `NotEmpty`, `Conflict`, `Unavailable`.
@@ -195,8 +195,16 @@ impl Control {
                 format!("bucket {name:?} is written to by {}; delete these sinks first", sinks.join(", "));
             return Err(Error::InUse(text));
         }
+        let tables = bucket.catalog.as_ref().map_or(Ok(0), |catalog| self.count_tables(&catalog.id))?;
+        if tables > 0 {
+            let text = format!("the catalog of bucket {name:?} has {tables} tables; drop them first");
+            return Err(Error::InUse(text));
+        }
         self.parts.buckets.delete_if_empty(&bucket.name)?;
         self.commit(&catalog, &[Change::DeleteBucket(bucket.name.clone())])?;
+        if let Some(catalog) = &bucket.catalog {
+            self.parts.store.forget_catalog(&catalog.id)?;
+        }
         tracing::info!(bucket = bucket.name, "bucket deleted");
         Ok(())
     }

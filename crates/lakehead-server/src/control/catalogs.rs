@@ -72,30 +72,35 @@ impl Control {
         })
     }
 
-    /// Removes it.
+    /// Removes it. With `force` it forgets the tables it has, whose files stay.
     ///
     /// # Errors
-    /// As [`Control::disable_catalog`]; `InUse` while a sink writes a table of it.
-    pub fn delete_catalog(&self, bucket: &str) -> Result<(), Error> {
+    /// As [`Control::disable_catalog`]; `InUse` while a sink writes a table of it, or without `force` while it has tables.
+    pub fn delete_catalog(&self, bucket: &str, force: bool) -> Result<(), Error> {
         let is_table = |s: &Arc<lakehead_model::resource::Sink>| {
             matches!(s.config, lakehead_model::resource::SinkConfig::Table(_))
         };
-        let mut removed = false;
+        let mut removed = None;
         let changed = self.change_catalog(bucket, |catalog| {
-            catalog.ok_or(Error::Missing(Kind::Catalog))?;
+            let catalog = catalog.ok_or(Error::Missing(Kind::Catalog))?;
             let sinks: Vec<_> = self.catalog().sinks_of_bucket(bucket).into_iter().filter(is_table).collect();
             if !sinks.is_empty() {
                 let names: Vec<_> = sinks.iter().map(|s| s.name.as_str()).collect();
                 let text = format!("the catalog of bucket {bucket:?} is used by {}", names.join(", "));
                 return Err(Error::InUse(format!("{text}; delete these sinks first")));
             }
-            removed = true;
+            let tables = self.count_tables(&catalog.id)?;
+            if tables > 0 && !force {
+                let text = format!("the catalog of bucket {bucket:?} has {tables} tables; drop them first");
+                return Err(Error::InUse(format!("{text}, or say ?force=true to forget them")));
+            }
+            removed = Some(catalog.id);
             Ok(None)
         });
-        match changed {
-            // Nothing is left to look at: as it should be.
-            Err(Error::Missing(Kind::Catalog)) if removed => Ok(()),
-            other => other.map(|_| ()),
+        match (changed, removed) {
+            // Nothing is left to look at: as it should be. The id never comes back, so records that a crash leaves are nobody's.
+            (Err(Error::Missing(Kind::Catalog)), Some(id)) => Ok(self.parts.store.forget_catalog(&id)?),
+            (other, _) => other.map(|_| ()),
         }
     }
 
@@ -117,27 +122,7 @@ impl Control {
     pub fn patch_maintenance(&self, bucket: &str, patch: &MaintenancePatch) -> Result<CatalogView, Error> {
         self.change_catalog(bucket, |catalog| {
             let mut catalog = catalog.ok_or(Error::Missing(Kind::Catalog))?;
-            let maintenance = &mut catalog.maintenance;
-            if let Some((enabled, target_size_mb)) = patch.compaction {
-                let old = maintenance.compaction.take();
-                let old = old.unwrap_or(Compaction { enabled: false, target_size_mb: TARGET_SIZE_MB });
-                maintenance.compaction = Some(Compaction {
-                    enabled: enabled.unwrap_or(old.enabled),
-                    target_size_mb: target_size_mb.unwrap_or(old.target_size_mb),
-                });
-            }
-            if let Some((enabled, max_age_seconds, snapshots_min)) = patch.snapshot_expiration {
-                let old = maintenance.snapshot_expiration.take().unwrap_or(SnapshotExpiration {
-                    enabled: false,
-                    max_age_seconds: MAX_AGE_SECONDS,
-                    snapshots_min: SNAPSHOTS_MIN,
-                });
-                maintenance.snapshot_expiration = Some(SnapshotExpiration {
-                    enabled: enabled.unwrap_or(old.enabled),
-                    max_age_seconds: max_age_seconds.unwrap_or(old.max_age_seconds),
-                    snapshots_min: snapshots_min.unwrap_or(old.snapshots_min),
-                });
-            }
+            catalog.maintenance = patched(catalog.maintenance, patch);
             Ok(Some(catalog))
         })
     }
@@ -157,6 +142,31 @@ impl Control {
         }
         view(Arc::new(next))
     }
+}
+
+/// Settings after a change.
+pub(super) fn patched(mut maintenance: Maintenance, patch: &MaintenancePatch) -> Maintenance {
+    if let Some((enabled, target_size_mb)) = patch.compaction {
+        let old = maintenance.compaction.take();
+        let old = old.unwrap_or(Compaction { enabled: false, target_size_mb: TARGET_SIZE_MB });
+        maintenance.compaction = Some(Compaction {
+            enabled: enabled.unwrap_or(old.enabled),
+            target_size_mb: target_size_mb.unwrap_or(old.target_size_mb),
+        });
+    }
+    if let Some((enabled, max_age_seconds, snapshots_min)) = patch.snapshot_expiration {
+        let old = maintenance.snapshot_expiration.take().unwrap_or(SnapshotExpiration {
+            enabled: false,
+            max_age_seconds: MAX_AGE_SECONDS,
+            snapshots_min: SNAPSHOTS_MIN,
+        });
+        maintenance.snapshot_expiration = Some(SnapshotExpiration {
+            enabled: enabled.unwrap_or(old.enabled),
+            max_age_seconds: max_age_seconds.unwrap_or(old.max_age_seconds),
+            snapshots_min: snapshots_min.unwrap_or(old.snapshots_min),
+        });
+    }
+    maintenance
 }
 
 fn view(bucket: Arc<Bucket>) -> Result<CatalogView, Error> {

@@ -18,6 +18,7 @@ pub enum Kind {
     Token,
     Catalog,
     Namespace,
+    Table,
 }
 
 impl fmt::Display for Kind {
@@ -31,6 +32,7 @@ impl fmt::Display for Kind {
             Kind::Token => "token",
             Kind::Catalog => "catalog",
             Kind::Namespace => "namespace",
+            Kind::Table => "table",
         })
     }
 }
@@ -63,6 +65,8 @@ pub enum Error {
     },
     /// Something else needs it; the text says what.
     InUse(String),
+    /// A sink is to make a table that is there already; the text says which.
+    TableExists(String),
     /// What was asked for is another system's to do; the text says whose.
     NotHere(String),
     /// The bucket holds objects.
@@ -90,6 +94,9 @@ impl fmt::Display for Error {
                 f,
                 "expected_version: is {expected}, but the pipeline is at version {current}; look at what has changed, then edit that"
             ),
+            Error::TableExists(table) => {
+                write!(f, "Cannot create sink for existing catalog table: {table}")
+            }
             Error::InUse(text) | Error::NotHere(text) | Error::Busy(text) => f.write_str(text),
             Error::NotEmpty(bucket) => write!(f, "bucket {bucket:?} holds objects; delete them first"),
             Error::Sql(refusal) => refusal.fmt(f),

@@ -27,6 +27,7 @@ mod sink_columns;
 pub mod sink_rules;
 mod sinks;
 mod streams;
+mod tables;
 mod tokens;
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 
 use lakehead_model::resource::{FilesConfig, SinkFormat, TableConfig};
 use lakehead_model::{Invalid, name};
+use lakehead_table::Layout;
 
 /// Largest row group; it is buffered in memory.
 const ROW_GROUP_BYTES_MAX: u64 = 4 << 30;
@@ -61,6 +62,9 @@ pub fn check_table(
     }
     check_seconds("config.rolling_policy.interval_seconds", policy.interval_seconds)?;
     check_seconds("config.rolling_policy.inactivity_seconds", policy.inactivity_seconds)?;
+    let extensions = &config.extensions;
+    Layout::parse(extensions.partition_by.as_deref(), &extensions.sort_by)
+        .map_err(|(list, why)| Invalid::new(format!("config.{list}"), why))?;
     match format {
         SinkFormat::Parquet(_) => Ok(()),
         SinkFormat::Json(_) => {

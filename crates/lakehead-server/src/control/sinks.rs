@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lakehead_meta::{Catalog, Change};
 use lakehead_model::SinkId;
-use lakehead_model::resource::{Credentials, Sink, SinkConfig, SinkFormat, Table};
+use lakehead_model::resource::{Credentials, Sink, SinkConfig, SinkFormat, Table, TableConfig};
 
 use super::streams::used_by;
 use super::{Control, Deleted, Error, Filter, Kind, check_new, invalid, name_matches, parse_id, sink_rules};
@@ -28,7 +28,7 @@ impl Control {
     /// Makes a sink, and its bucket if there is none of that name.
     ///
     /// # Errors
-    /// `Invalid`, `Exists`, `TooMany`, `Conflict`, `Unavailable`.
+    /// `Invalid`, `Exists`, `TooMany`, `TableExists`, `Conflict`, `Unavailable`.
     pub fn create_sink(&self, new: NewSink) -> Result<Arc<Sink>, Error> {
         let mut config = new.config;
         let account_id = match &mut config {
@@ -56,6 +56,9 @@ impl Control {
         };
         let (_guard, catalog) = self.begin();
         check_new(Kind::Sink, &new.name, catalog.sinks.values().map(|s| s.name.as_str()))?;
+        if let SinkConfig::Table(table) = &config {
+            self.check_no_table(table)?;
+        }
         let now = self.parts.clock.now();
         let mut changes: Vec<_> =
             self.bucket_for(&catalog, config.bucket(), jurisdiction)?.into_iter().collect();
@@ -73,6 +76,15 @@ impl Control {
         self.commit(&catalog, &changes)?;
         tracing::info!(sink = %sink.id, name = sink.name, bucket = sink.config.bucket(), "sink created");
         Ok(Arc::new(sink))
+    }
+
+    /// A sink makes its table; one that is there already has columns and a history of its own.
+    fn check_no_table(&self, table: &TableConfig) -> Result<(), Error> {
+        let namespace: Vec<_> = table.namespace.split('.').map(str::to_owned).collect();
+        if self.table_exists(&table.bucket, &namespace, &table.table_name)? {
+            return Err(Error::TableExists(format!("{}.{}", table.namespace, table.table_name)));
+        }
+        Ok(())
     }
 
     /// Gives a sink other credentials. What runs goes on with them from where it stands.

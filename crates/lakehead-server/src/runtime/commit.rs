@@ -123,7 +123,7 @@ impl Flow<'_> {
         let (shared, task) = (self.shared, self.task);
         let table = match &mut self.table {
             Some(table) if !prepared.files.is_empty() => {
-                Some(table.intent(task, &self.state, &prepared.partitions)?)
+                Some(table.intent(task, &*shared.sink_seams.random, &self.state, &prepared.partitions)?)
             }
             _ => None,
         };
@@ -169,7 +169,7 @@ impl Flow<'_> {
         let Some(bucket) = shared.wait(task.key, waiting, shared.renew(task, table))? else { return Ok(()) };
         let staging_dir = shared.staging_dir(task.key);
         self.publisher =
-            shared.publisher(task.key, bucket.clone(), &staging_dir, self.patience, &self.order)?;
+            shared.publisher(task.key, (bucket.clone(), true), &staging_dir, self.patience, &self.order)?;
         Ok(())
     }
 }

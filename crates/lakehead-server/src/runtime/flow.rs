@@ -169,6 +169,7 @@ impl<'a> Flow<'a> {
     ) -> Result<Self, FlowError> {
         let staging_dir = shared.staging_dir(task.key);
         let publisher = |place: Place<'_>| {
+            let is_table = matches!(place, Place::Of(_));
             let place = match place {
                 Place::Of(bucket) => bucket.clone(),
                 Place::Named(bucket) => {
@@ -177,7 +178,7 @@ impl<'a> Flow<'a> {
                     shared.storage.locate(bucket, keys.as_ref()).map_err(FlowError::new)?
                 }
             };
-            shared.publisher(task.key, place, &staging_dir, patience, order)
+            shared.publisher(task.key, (place, is_table), &staging_dir, patience, order)
         };
         let named = task.table.as_ref().map(|table| shared.named(task, table)).transpose()?;
         let route = Route { stream: task.stream.name.clone(), pipeline: task.pipeline.clone() };
@@ -338,12 +339,18 @@ impl Shared {
     pub(super) fn publisher(
         &self,
         key: FlowKey,
-        bucket: Bucket,
+        (bucket, is_table): (Bucket, bool),
         staging_dir: &std::path::Path,
         patience: Option<Duration>,
         order: &watch::Receiver<Order>,
     ) -> Result<Publisher, FlowError> {
-        let made = Publisher::new(bucket, staging_dir.to_owned(), &self.sink_seams, self.uploads.clone());
+        let (staging_dir, seams, uploads) = (staging_dir.to_owned(), &self.sink_seams, self.uploads.clone());
+        let made = async {
+            match is_table {
+                true => Publisher::unprobed(bucket, staging_dir, seams, uploads).await,
+                false => Publisher::new(bucket, staging_dir, seams, uploads).await,
+            }
+        };
         let made = self.shown(key, SHOWN_AFTER, made);
         let mut order = order.clone();
         self.async_runtime.block_on(async {

@@ -13,11 +13,11 @@ use arrow::array::{ArrayRef, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{Schema, SchemaRef};
 use lakehead_meta::{FlowState, TableMark};
 use lakehead_model::resource::{FilesConfig, TableConfig};
-use lakehead_model::{Position, StreamId, Timestamp};
+use lakehead_model::{Position, Random, StreamId, Timestamp};
 use lakehead_sink::{Bucket, BucketFiles, StagedFile};
 use lakehead_table::{
-    Catalog, Commit, CommitError, Committer, Extensions, LoadedTable, NamespaceIdent, NewFile, Partitions,
-    TableIdent, TableStorage, Target, Uuid, Wanted, Writer, table_columns,
+    Catalog, Commit, CommitError, Committer, Extensions, Layout, LoadedTable, NamespaceIdent, NewFile,
+    Partitions, TableIdent, TableStorage, Target, Uuid, Wanted, Writer, table_columns,
 };
 use lakehead_transform::{Output, Program};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,9 @@ use super::flow::{FlowError, Shared, Task};
 /// What of a commit concerns the table; part of the stored intent.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct TableIntent {
+    /// Of the commit.
+    id: (u64, u64),
+    /// Of the table.
     uuid: (u64, u64),
     /// Up to where the last commit went.
     believed: Option<Position>,
@@ -126,8 +129,12 @@ impl Shared {
     ) -> Result<(TableEnd, FilesConfig), FlowError> {
         let program = &task.statement.program;
         let columns = table_columns(program.output_schema()).map_err(|e| FlowError::new(e.to_string()))?;
-        let (sink, properties, extensions) =
-            (task.sink.id.to_string(), HashMap::new(), Extensions::default());
+        let (sink, properties) = (task.sink.id.to_string(), HashMap::new());
+        let chosen = task.table.as_ref().map(|table| table.extensions.clone()).unwrap_or_default();
+        let layout = Layout::parse(chosen.partition_by.as_deref(), &chosen.sort_by);
+        let layout = layout.map_err(|(list, why)| FlowError::new(format!("config.{list} {why}")))?;
+        let extensions =
+            Extensions { existing: chosen.existing_table, add_columns: chosen.add_columns, layout };
         let wanted = Wanted {
             table: &named.ident,
             columns: &columns,
@@ -187,6 +194,7 @@ impl Shared {
         });
         let summary = HashMap::from([("lakehead.pipeline".to_owned(), task.pipeline.clone())]);
         let commit = Commit {
+            id: Uuid::from_u64_pair(intent.id.0, intent.id.1),
             writer: Writer {
                 pipeline: task.key.pipeline,
                 version: intent.version,
@@ -242,6 +250,7 @@ impl TableEnd {
     pub(super) fn intent(
         &mut self,
         task: &Task,
+        random: &dyn Random,
         state: &FlowState,
         folders: &[String],
     ) -> Result<TableIntent, FlowError> {
@@ -249,6 +258,7 @@ impl TableEnd {
         let partitions = partitions.map_err(CommitError::Later)?;
         self.partitions.reset();
         Ok(TableIntent {
+            id: (random.u64(), random.u64()),
             uuid: self.uuid.as_u64_pair(),
             believed: state.table.map(|mark| mark.position),
             version: task.version,

@@ -99,13 +99,14 @@ pub(super) struct Objects {
 }
 
 impl Objects {
-    /// Probes the store: see [`Objects::probe`].
+    /// Probes the store if that is wanted: see [`Objects::probe`]. A store that was not probed is taken to honour no conditions.
     pub(super) async fn new(
         store: Arc<dyn Store>,
         left: Arc<dyn LeftUploads>,
         staging_dir: PathBuf,
         seams: &Seams,
         uploads: Uploads,
+        is_probed: bool,
     ) -> Result<Objects, Error> {
         let Seams { disk, random, .. } = seams.clone();
         let mut objects = Objects {
@@ -118,7 +119,7 @@ impl Objects {
             conditional: false,
             settled: Mutex::default(),
         };
-        objects.conditional = objects.probe().await?;
+        objects.conditional = is_probed && objects.probe().await?;
         Ok(objects)
     }
 

@@ -28,6 +28,7 @@ impl Scene {
         until: u64,
     ) -> Result<(), CommitError> {
         let commit = Commit {
+            id: Uuid::from_u128(until.into()),
             writer: writer(),
             table: self.target.uuid(),
             believed: believed.map(at),
@@ -135,13 +136,53 @@ async fn a_table_that_was_dropped_or_made_again_gets_nothing() {
 #[tokio::test(start_paused = true)]
 async fn endless_conflicts_end_in_later_and_leave_nothing_behind() {
     let mut scene = Scene::new().await;
-    let file = scene.file(0..3).await;
+    let (first, file) = (scene.file(0..3).await, scene.file(3..5).await);
+    scene.commit(std::slice::from_ref(&first), None, 3).await.unwrap();
+    let before = scene.bucket.list("t/metadata/").await.unwrap().len();
     scene.catalog.fates([Fate::BeatenToIt; 10]);
-    let later = scene.commit_once(std::slice::from_ref(&file), None, 3).await.unwrap_err();
+    let later = scene.commit_once(std::slice::from_ref(&file), Some(3), 5).await.unwrap_err();
     assert!(matches!(&later, CommitError::Later(e) if e.text.contains("10 attempts")), "{later:?}");
-    assert!(scene.bucket.list("t/metadata/").await.unwrap().is_empty(), "manifests of refused attempts");
+    let left = scene.bucket.list("t/metadata/").await.unwrap();
+    assert_eq!(left.len(), before + 2, "the manifest and the list of the last attempt: {left:?}");
+    scene.commit(std::slice::from_ref(&file), Some(3), 5).await.unwrap();
+    let mut expected = vec![first.key, file.key];
+    expected.sort();
+    assert_eq!(scene.live_files().await, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refusal_of_what_was_applied_deletes_nothing_of_it() {
+    let mut scene = Scene::new().await;
+    let file = scene.file(0..3).await;
+    scene.catalog.fates([Fate::AppliedAndRefused]);
     scene.commit(std::slice::from_ref(&file), None, 3).await.unwrap();
     assert_eq!(scene.live_files().await, [file.key]);
+    // Refused, and applied when something in between sends it again.
+    let mut scene = Scene::new().await;
+    let file = scene.file(0..3).await;
+    scene.catalog.fates([Fate::RefusedAndAppliedLate]);
+    scene.commit(std::slice::from_ref(&file), None, 3).await.unwrap();
+    assert_eq!(scene.live_files().await, [file.key]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_commit_that_ends_at_the_same_position_is_not_taken_for_ours() {
+    let mut scene = Scene::new().await;
+    let (ours, theirs) = (scene.file(0..3).await, scene.file(10..13).await);
+    scene.commit(std::slice::from_ref(&theirs), None, 3).await.unwrap();
+    let commit = Commit {
+        id: Uuid::from_u128(4711),
+        writer: writer(),
+        table: scene.target.uuid(),
+        believed: None,
+        until: at(3),
+        files: std::slice::from_ref(&ours),
+        spec_id: scene.target.partitions.spec_id(),
+        summary: &HashMap::new(),
+    };
+    let stopped = scene.committer().commit(&commit).await.unwrap_err();
+    assert!(matches!(&stopped, CommitError::Stop(text) if text.contains("another server")), "{stopped:?}");
+    assert_eq!(scene.live_files().await, [theirs.key]);
 }
 
 #[tokio::test(start_paused = true)]
@@ -160,6 +201,7 @@ async fn files_that_the_table_no_longer_takes_are_given_up_for_good() {
         .unwrap();
     let committer = scene.committer();
     let commit = Commit {
+        id: Uuid::from_u128(3),
         writer: writer(),
         table: scene.target.uuid(),
         believed: None,

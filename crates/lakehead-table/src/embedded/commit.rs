@@ -119,9 +119,7 @@ impl EmbeddedCatalog {
                 return Err(refusal);
             }
         }
-        for location in decided.iter().flat_map(|one| &one.superseded) {
-            self.metadata.remove(location).await;
-        }
+        self.remove_superseded(decided.iter().flat_map(|one| one.superseded.iter().cloned())).await;
         Ok(Some(decided.into_iter().map(|one| one.current).collect()))
     }
 

@@ -15,8 +15,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use iceberg::spec::{
-    NestedField, Operation, PrimitiveType, Schema, Snapshot, SnapshotReference, SnapshotRetention, Summary,
-    Transform, Type, UnboundPartitionSpec,
+    self, NestedField, Operation, PrimitiveType, Schema, Snapshot, SnapshotReference, SnapshotRetention,
+    Summary, Transform, Type, UnboundPartitionSpec,
 };
 use iceberg::{NamespaceIdent, TableIdent, TableRequirement, TableUpdate};
 use lakehead_disk::SystemDisk;

@@ -61,6 +61,11 @@ pub(crate) async fn expire(
     table: &TableMetadata,
     retention: &Retention,
 ) -> Result<Expiry, CatalogError> {
+    // Seen at a glance: nothing can be due.
+    let few = table.snapshots().len() <= retention.snapshots_max.max(retention.snapshots_min);
+    if table.snapshots().len() < 2 || (few && retention.age_milliseconds_max.is_none()) {
+        return Ok(Expiry::Nothing);
+    }
     let Some(references) = references(table) else { return Ok(Expiry::Nothing) };
     let Some(going) = expired(table, &references, retention, work.now.as_millis()) else {
         return Ok(Expiry::Nothing);
@@ -76,7 +81,7 @@ pub(crate) async fn expire(
         now.uuid() == table.uuid() && ids.iter().all(|id| now.snapshot_by_id(*id).is_none())
     };
     match outcome::commit(work.catalog, change, gone).await {
-        Outcome::Applied(_) => Ok(Expiry::Removed(Removed {
+        Outcome::Applied => Ok(Expiry::Removed(Removed {
             table_uuid: table.uuid(),
             snapshots: table.snapshots().filter(|s| ids.contains(&s.snapshot_id())).cloned().collect(),
             statistics: statistics_of(table, &ids),

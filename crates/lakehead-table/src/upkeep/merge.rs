@@ -83,7 +83,7 @@ pub(crate) async fn merge(
         deletes: None,
     };
     match replace(work, &replacement).await {
-        Replaced::Applied(_) => Ok(chosen.len()),
+        Replaced::Applied => Ok(chosen.len()),
         Replaced::Stale => {
             work.forget(&attempt.into_written()).await;
             Ok(0)

@@ -1,7 +1,5 @@
 //! What became of a commit: known to be applied, known not to be, or not known.
 
-use std::sync::Arc;
-
 use iceberg::spec::TableMetadata;
 
 use crate::{Catalog, CatalogError, CatalogErrorKind, TableChange};
@@ -10,7 +8,7 @@ use crate::{Catalog, CatalogError, CatalogErrorKind, TableChange};
 #[derive(Debug)]
 pub(crate) enum Outcome {
     /// It is in the table.
-    Applied(Arc<TableMetadata>),
+    Applied,
     /// It is not, and never will be: what was written for it is nobody's.
     Refused(CatalogError),
     /// Nobody knows; it may be applied later. What was written for it must stay.
@@ -25,12 +23,12 @@ pub(crate) async fn commit(
 ) -> Outcome {
     let table = change.table.clone();
     let error = match catalog.commit(change).await {
-        Ok(loaded) => return Outcome::Applied(loaded.metadata),
+        Ok(_) => return Outcome::Applied,
         Err(error) => error,
     };
     match error.kind {
         CatalogErrorKind::Unknown => match catalog.load_table(&table).await {
-            Ok(Some(loaded)) if is_applied(&loaded.metadata) => Outcome::Applied(loaded.metadata),
+            Ok(Some(loaded)) if is_applied(&loaded.metadata) => Outcome::Applied,
             Ok(_) | Err(_) => Outcome::InDoubt(error),
         },
         CatalogErrorKind::Sync => Outcome::InDoubt(error),

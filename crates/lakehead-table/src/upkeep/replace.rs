@@ -9,10 +9,9 @@
 //! time in which somebody else can come between is short.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use iceberg::spec::{ManifestContentType, ManifestFile, Operation, TableMetadata};
+use iceberg::spec::{ManifestContentType, ManifestFile, Operation};
 
 use super::Work;
 use super::outcome::{self, Outcome};
@@ -43,8 +42,8 @@ pub(crate) struct Replacement {
 /// What became of it.
 #[derive(Debug)]
 pub(crate) enum Replaced {
-    /// It is the table's, as it is then.
-    Applied(Arc<TableMetadata>),
+    /// It is the table's.
+    Applied,
     /// It is not and never will be, for what it replaces has changed, or others were always first. What was made is nobody's.
     Stale,
     /// It is not and never will be. What was made is nobody's.
@@ -62,7 +61,7 @@ pub(crate) async fn replace(work: &Work<'_>, replacement: &Replacement) -> Repla
                 let done =
                     outcome::commit(work.catalog, change, |table| table.snapshot_by_id(id).is_some()).await;
                 match done {
-                    Outcome::Applied(table) => return Replaced::Applied(table),
+                    Outcome::Applied => return Replaced::Applied,
                     Outcome::InDoubt(error) => return Replaced::InDoubt(error),
                     Outcome::Refused(error) if error.kind == CatalogErrorKind::Conflict => list,
                     Outcome::Refused(error) => {

@@ -1,5 +1,7 @@
 mod catalog;
+mod compacting;
 mod disk;
+mod evolution;
 mod expiry;
 mod lake;
 mod merging;

@@ -35,7 +35,12 @@ async fn a_catalog_is_switched_on_and_off_under_both_names_of_the_product() {
     assert_eq!(server.get("/r2-catalog/lake").await.result()["status"], "inactive");
     assert_eq!(server.get("/r2-catalog/lake/namespaces").await.result()["namespaces"], json!([]));
     let table = "/r2-catalog/lake/namespaces/n/tables/t/maintenance-configs";
-    server.get(table).await.refused(404, 40402, "The catalog has no such namespace");
+    server.get(table).await.refused(404, 40403, "The catalog has no such table");
+    server.get("/r2-catalog/lake/namespaces/n/tables").await.refused(
+        404,
+        40402,
+        "The catalog has no such namespace",
+    );
     assert_eq!(server.post_nothing("/r2-catalog/lake/delete?force=true").await.status, 200);
     server.get("/r2-catalog/lake").await.refused(404, 40401, "");
 }

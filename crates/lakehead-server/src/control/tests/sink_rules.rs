@@ -1,6 +1,8 @@
 //! Every key a sink will ever produce stays below its prefix.
 
-use lakehead_model::resource::{FilesConfig, ParquetFormat, RollingPolicy, SinkFormat, TableConfig};
+use lakehead_model::resource::{
+    FilesConfig, ParquetFormat, RollingPolicy, SinkFormat, TableConfig, TableExtensions,
+};
 
 use super::config;
 use crate::control::sink_rules::{check, check_table};
@@ -126,6 +128,7 @@ fn a_table_rolls_no_oftener_than_the_operator_allows() {
                 interval_seconds: Some(interval_seconds),
                 ..RollingPolicy::default()
             },
+            extensions: TableExtensions::default(),
         };
         let refused = check_table(&table, &SinkFormat::Parquet(ParquetFormat::default()), min);
         refused.err().map(|e| e.to_string())

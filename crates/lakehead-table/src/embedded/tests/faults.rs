@@ -43,7 +43,8 @@ async fn a_file_that_was_written_before_a_crash_is_nobodys() {
     let (world, t, current) = World::with_table().await;
     // As a process leaves it that ends between the file and the record.
     let (requirements, updates) = append(&current.metadata, 5, world.now_ms());
-    let evolved = evolution::apply(&current.metadata, None, &updates, world.now_ms()).unwrap();
+    let evolved =
+        crate::embedded::evolution::apply(&current.metadata, None, &updates, world.now_ms()).unwrap();
     world.catalog.metadata.write(&Arc::new(evolved.metadata), 1).await.unwrap();
     assert_eq!(world.files().len(), 2);
     let world = world.restarted();

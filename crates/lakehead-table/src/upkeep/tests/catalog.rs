@@ -3,10 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 
 use async_trait::async_trait;
 use iceberg::spec::{TableMetadata, TableMetadataBuilder};
 use iceberg::{NamespaceIdent, TableCreation, TableIdent};
+use lakehead_model::{Clock, SystemClock};
 use parking_lot::Mutex;
 
 use crate::{Catalog, CatalogError, CatalogErrorKind, FileAccess, LoadedTable, NewTable, TableChange};
@@ -30,6 +32,8 @@ type Between = Box<dyn FnOnce(&MemoryCatalog) + Send>;
 
 #[derive(Default)]
 pub(super) struct MemoryCatalog {
+    /// By how much the clock is ahead of the machine's, in seconds.
+    passed_seconds: Arc<AtomicI64>,
     tables: Mutex<HashMap<TableIdent, LoadedTable>>,
     faults: Mutex<VecDeque<Fault>>,
     late: Mutex<Vec<TableChange>>,
@@ -49,6 +53,20 @@ fn error(kind: CatalogErrorKind) -> CatalogError {
 }
 
 impl MemoryCatalog {
+    pub(super) fn new(passed_seconds: Arc<AtomicI64>) -> Self {
+        MemoryCatalog { passed_seconds, ..MemoryCatalog::default() }
+    }
+
+    /// The library takes the machine's time where there is no new snapshot.
+    fn timed(&self, metadata: &TableMetadata) -> TableMetadata {
+        let now =
+            SystemClock::default().now().as_millis() + self.passed_seconds.load(Ordering::SeqCst) * 1000;
+        let last = metadata.history().last().map_or(now, |entry| entry.timestamp_ms().max(now));
+        let mut json = serde_json::to_value(metadata).unwrap();
+        json["last-updated-ms"] = last.into();
+        serde_json::from_value(json).unwrap()
+    }
+
     pub(super) fn fail_next(&self, fault: Fault) {
         self.faults.lock().push_back(fault);
     }
@@ -86,7 +104,7 @@ impl MemoryCatalog {
         for update in &change.updates {
             builder = update.clone().apply(builder).expect("the update can be applied");
         }
-        let metadata = builder.build().expect("the metadata is sound").metadata;
+        let metadata = self.timed(&builder.build().expect("the metadata is sound").metadata);
         let location = store(&metadata);
         let new = LoadedTable {
             metadata: Arc::new(metadata),
@@ -151,7 +169,7 @@ impl Catalog for MemoryCatalog {
             .partition_spec_opt(new.partition_spec)
             .build();
         let built = TableMetadataBuilder::from_table_creation(creation).unwrap().build().unwrap();
-        self.put(table, built.metadata);
+        self.put(table, self.timed(&built.metadata));
         Ok(self.tables.lock()[table].clone())
     }
 

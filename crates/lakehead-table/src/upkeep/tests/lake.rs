@@ -11,25 +11,33 @@ use arrow::datatypes::{DataType, Field, Schema as ArrowSchema};
 use async_trait::async_trait;
 use bytes::Bytes;
 use iceberg::TableIdent;
-use iceberg::spec::{DataFile, Literal, Struct, TableMetadata};
+use iceberg::io::FileIO;
+use iceberg::spec::{
+    DataContentType, DataFile, DataFileBuilder, DataFileFormat, Literal, ManifestContentType, ManifestEntry,
+    ManifestWriter, ManifestWriterBuilder, Operation, Struct, TableMetadata,
+};
 use lakehead_model::{Random, SystemClock, SystemRandom, Timestamp};
-use lakehead_sink::{Bucket, BucketFiles, Seams};
+use lakehead_sink::{Bucket, BucketFiles, Publisher, Seams, Uploads};
 use parking_lot::Mutex;
 use parquet::arrow::ArrowWriter;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
+use parquet::file::properties::WriterProperties;
 
 use super::catalog::MemoryCatalog;
 use super::disk::FaultyDisk;
 use crate::columns::{day_of_ingest, fit, schema_of, table_columns};
 use crate::data_file::{data_file, footer};
-use crate::manifests::TableFiles;
-use crate::snapshot::{Tools, append};
+use crate::manifests::{Attempt, TableFiles};
+use crate::snapshot::{FileChange, Tools, append, draft};
 use crate::upkeep::{
-    Claims, Merging, Orphans, Retention, Unresolved, Upkeep, UpkeepReport, UpkeepSettings, UpkeepTable,
+    Claims, Compacting, Merging, Orphans, Retention, Staging, Unresolved, Upkeep, UpkeepReport,
+    UpkeepSettings, UpkeepTable,
 };
 use crate::{Catalog, CatalogError, NewTable, TableChange};
 
 const DAY_MICROS: i64 = 24 * 3_600_000_000;
+/// Where the clock stands at the beginning, before the machine's.
+const DAYS_BEHIND: i64 = 40;
 
 #[derive(Debug, Default)]
 pub(super) struct TestClaims(pub(super) Mutex<Unresolved>);
@@ -50,9 +58,12 @@ pub(super) struct Lake {
     pub(super) table: TableIdent,
     pub(super) claims: Arc<TestClaims>,
     pub(super) upkeep: Upkeep,
+    pub(super) staging: Staging,
+    /// Of staged files.
+    pub(super) staged: tempfile::TempDir,
     pub(super) stop: Arc<AtomicBool>,
-    /// Seconds that have passed since the beginning.
-    pub(super) passed_seconds: AtomicI64,
+    /// By how much the clock is ahead of the machine's, in seconds.
+    pub(super) passed_seconds: Arc<AtomicI64>,
     next_row: AtomicI64,
 }
 
@@ -67,6 +78,7 @@ pub(super) fn nothing() -> UpkeepSettings {
         },
         readers_grace: Duration::ZERO,
         merging: None,
+        compacting: None,
         orphans: None,
     }
 }
@@ -78,6 +90,11 @@ pub(super) fn keep(snapshots: usize) -> UpkeepSettings {
 
 pub(super) fn merge_at(manifests_max: usize) -> UpkeepSettings {
     UpkeepSettings { merging: Some(Merging { manifests_max, ..Merging::default() }), ..nothing() }
+}
+
+/// Files of 64 MiB.
+pub(super) fn compact() -> UpkeepSettings {
+    UpkeepSettings { compacting: Some(Compacting { target_bytes: 64 << 20 }), ..nothing() }
 }
 
 /// Orphans older than an hour, at once.
@@ -93,14 +110,23 @@ impl Lake {
         let random: Arc<dyn Random> = Arc::new(SystemRandom);
         let seams = Seams::new(Arc::new(SystemClock::default()), random.clone(), disk.clone());
         let bucket = BucketFiles::open(&Bucket::Local { root: dir.path().to_owned() }, &seams).unwrap();
+        let staged = tempfile::tempdir().unwrap();
+        let place = Bucket::Local { root: dir.path().to_owned() };
+        let uploads = Uploads::default();
+        let publisher = Publisher::new(place, staged.path().to_owned(), &seams, uploads).await.unwrap();
+        let staging = Staging { publisher: Arc::new(publisher), dir: staged.path().to_owned(), seams };
         let stop = Arc::new(AtomicBool::new(false));
+        // Metadata is not taken from the future, so that tests play in the past.
+        let passed_seconds = Arc::new(AtomicI64::new(-DAYS_BEHIND * 24 * 3600));
         let lake = Lake {
-            catalog: Arc::default(),
+            catalog: Arc::new(MemoryCatalog::new(passed_seconds.clone())),
             table: TableIdent::from_strs(["shop", "orders"]).unwrap(),
             claims: Arc::default(),
             upkeep: Upkeep::new(random, stop.clone()),
             stop,
-            passed_seconds: AtomicI64::new(0),
+            staging,
+            staged,
+            passed_seconds,
             next_row: AtomicI64::new(0),
             dir,
             disk,
@@ -141,6 +167,7 @@ impl Lake {
             table: self.table.clone(),
             bucket: self.bucket.clone(),
             claims: self.claims.clone(),
+            staging: Some(self.staging.clone()),
         }
     }
 
@@ -207,6 +234,44 @@ impl Lake {
             updates: draft.updates,
         };
         (change, draft.written)
+    }
+
+    /// Puts a Parquet file with these rows, whose columns have ids, and appends it.
+    pub(super) async fn append_batch(&self, batch: &RecordBatch, day: i64, row_group_rows: Option<usize>) {
+        let metadata = self.metadata().await;
+        let mut content = Vec::new();
+        let properties = WriterProperties::builder().set_max_row_group_row_count(row_group_rows).build();
+        let mut writer = ArrowWriter::try_new(&mut content, batch.schema(), Some(properties)).unwrap();
+        writer.write(batch).unwrap();
+        writer.close().unwrap();
+        let key = format!("tables/orders/data/__ingest_ts_day={day}/{:032x}.parquet", SystemRandom.u128());
+        let size = content.len() as u64;
+        self.bucket.put(&key, Bytes::from(content)).await.unwrap();
+        let entry = self.entry(&metadata, &key, size, Some(day)).await;
+        let (change, _) = self.draft(entry).await;
+        self.catalog.apply(&change).unwrap();
+    }
+
+    /// Key, entry and rows of each file of the newest snapshot, in the order of keys.
+    pub(super) async fn content(&self) -> Vec<(String, ManifestEntry, Vec<RecordBatch>)> {
+        let metadata = self.metadata().await;
+        let files = TableFiles::of(&metadata, self.bucket.clone()).unwrap();
+        let mut content = Vec::new();
+        for manifest in files.list_of(&metadata, metadata.current_snapshot().unwrap()).await.unwrap() {
+            let manifest = files.manifest(&manifest).await.unwrap();
+            if manifest.metadata().content() != &ManifestContentType::Data {
+                continue;
+            }
+            for entry in manifest.entries().iter().filter(|entry| entry.is_alive()) {
+                let bytes = Bytes::from(std::fs::read(self.path(entry.file_path())).unwrap());
+                assert_eq!(bytes.len() as u64, entry.file_size_in_bytes());
+                let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).unwrap().build().unwrap();
+                let key = self.bucket.key(entry.file_path()).unwrap().to_owned();
+                content.push((key, entry.as_ref().clone(), reader.map(Result::unwrap).collect()));
+            }
+        }
+        content.sort_by(|(a, ..), (b, ..)| a.cmp(b));
+        content
     }
 
     /// Appends `rows` rows of a day and returns them.
@@ -325,6 +390,11 @@ impl Lake {
         file.set_modified(modified - Duration::from_secs(seconds)).unwrap();
     }
 
+    /// The clock is the machine's, and so that of files.
+    pub(super) fn now_is_now(&self) {
+        self.passed_seconds.store(0, Ordering::SeqCst);
+    }
+
     pub(super) fn pass(&self, seconds: i64) {
         self.passed_seconds.fetch_add(seconds, Ordering::SeqCst);
     }
@@ -336,4 +406,82 @@ fn columns() -> ArrowSchema {
         Field::new("name", DataType::Utf8, true),
     ]))
     .unwrap()
+}
+
+/// Snapshots that no flow makes.
+impl Lake {
+    /// A snapshot that has an equality delete file for a day.
+    pub(super) async fn deletion_in(&self, day: i64) -> TableChange {
+        let key =
+            format!("tables/orders/data/__ingest_ts_day={day}/{:032x}-deletes.parquet", SystemRandom.u128());
+        self.bucket.put(&key, Bytes::from_static(b"deletes")).await.unwrap();
+        let mut builder = DataFileBuilder::default();
+        builder
+            .content(DataContentType::EqualityDeletes)
+            .file_path(self.bucket.uri(&key))
+            .file_format(DataFileFormat::Parquet)
+            .partition(Struct::from_iter([Some(Literal::int(i32::try_from(day).unwrap()))]))
+            .partition_spec_id(0)
+            .record_count(1)
+            .file_size_in_bytes(7)
+            .equality_ids(Some(vec![1]));
+        let file = builder.build().unwrap();
+        self.snapshot_with(move |writer| writer.add_file(file, -1), ManifestContentType::Deletes).await
+    }
+
+    pub(super) async fn delete_in(&self, day: i64) {
+        let change = self.deletion_in(day).await;
+        self.catalog.apply(&change).unwrap();
+    }
+
+    /// Appends an entry for a file that is there already, with a wrong number of rows.
+    pub(super) async fn lying_draft(&self, file: &DataFile, rows: u64) -> TableChange {
+        let mut builder = DataFileBuilder::default();
+        builder
+            .content(DataContentType::Data)
+            .file_path(file.file_path().to_owned())
+            .file_format(DataFileFormat::Parquet)
+            .partition(file.partition().clone())
+            .partition_spec_id(0)
+            .record_count(rows)
+            .file_size_in_bytes(file.file_size_in_bytes());
+        let file = builder.build().unwrap();
+        self.snapshot_with(move |writer| writer.add_file(file, -1), ManifestContentType::Data).await
+    }
+
+    async fn snapshot_with(
+        &self,
+        fill: impl FnOnce(&mut ManifestWriter) -> iceberg::Result<()>,
+        content: ManifestContentType,
+    ) -> TableChange {
+        let metadata = self.metadata().await;
+        let files = TableFiles::of(&metadata, self.bucket.clone()).unwrap();
+        let id = crate::snapshot::new_id(&metadata, &SystemRandom);
+        let attempt = Attempt::new(&files, crate::snapshot::uuid(&SystemRandom));
+        let mut manifests = files.list_of(&metadata, metadata.current_snapshot().unwrap()).await.unwrap();
+        let memory = FileIO::new_with_memory();
+        let place = format!("memory:///{:032x}.avro", SystemRandom.u128());
+        let builder = ManifestWriterBuilder::new(
+            memory.new_output(&place).unwrap(),
+            Some(id),
+            metadata.current_schema().clone(),
+            metadata.default_partition_spec().as_ref().clone(),
+        );
+        let mut writer = match content {
+            ManifestContentType::Data => builder.build_v2_data(),
+            ManifestContentType::Deletes => builder.build_v2_deletes(),
+        };
+        fill(&mut writer).unwrap();
+        let mut manifest = writer.write_manifest_file().await.unwrap();
+        let bytes = memory.new_input(&place).unwrap().read().await.unwrap();
+        let key = format!("tables/orders/metadata/{:032x}.avro", SystemRandom.u128());
+        self.bucket.put(&key, bytes).await.unwrap();
+        manifest.manifest_path = self.bucket.uri(&key);
+        manifests.push(manifest);
+        let tools = Tools { files: &files, random: &SystemRandom, now: self.now() };
+        let change = FileChange::default();
+        let content = (Operation::Overwrite, &change, HashMap::new());
+        let draft = draft(tools, &metadata, id, attempt, manifests, content).await.unwrap();
+        TableChange { table: self.table.clone(), requirements: draft.requirements, updates: draft.updates }
+    }
 }

@@ -1,6 +1,6 @@
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
-use iceberg::spec::{ManifestContentType, ManifestStatus, Operation};
+use iceberg::spec::{DataFile, ManifestContentType, ManifestStatus, Operation};
 
 use super::catalog::Fault;
 use super::lake::{Lake, keep, merge_at};
@@ -8,18 +8,18 @@ use crate::manifests::TableFiles;
 use crate::upkeep::{Merging, UpkeepSettings};
 
 /// Path, partition, snapshot, sequence number and file sequence number of every file, and the number of manifests.
-async fn entries(lake: &Lake) -> (BTreeSet<String>, usize) {
+async fn entries(lake: &Lake) -> (BTreeMap<String, (DataFile, [Option<i64>; 3])>, usize) {
     let metadata = lake.metadata().await;
     let files = TableFiles::of(&metadata, lake.bucket.clone()).unwrap();
     let manifests = files.list_of(&metadata, metadata.current_snapshot().unwrap()).await.unwrap();
-    let mut found = BTreeSet::new();
+    let mut found = BTreeMap::new();
     for file in &manifests {
         assert_eq!(file.content, ManifestContentType::Data);
         let manifest = files.manifest(file).await.unwrap();
         for entry in manifest.entries() {
             assert_ne!(entry.status, ManifestStatus::Deleted);
-            let numbers = (entry.snapshot_id, entry.sequence_number, entry.file_sequence_number);
-            found.insert(format!("{} {:?} {numbers:?}", entry.file_path(), entry.data_file));
+            let numbers = [entry.snapshot_id, entry.sequence_number, entry.file_sequence_number];
+            found.insert(entry.file_path().to_owned(), (entry.data_file.clone(), numbers));
         }
     }
     (found, manifests.len())
@@ -63,7 +63,7 @@ async fn merged_manifests_are_cut_at_the_target_and_sorted_by_partition() {
     };
     assert!(lake.run_well(&merging(target_bytes)).await.is_empty());
     let target_bytes = target_bytes * 4;
-    assert_eq!(lake.run_well(&merging(target_bytes + 64)).await.manifests_merged, 16);
+    assert_eq!(lake.run_well(&merging(target_bytes + 32 * 256)).await.manifests_merged, 16);
     let metadata = lake.metadata().await;
     let files = TableFiles::of(&metadata, lake.bucket.clone()).unwrap();
     let manifests = files.list_of(&metadata, metadata.current_snapshot().unwrap()).await.unwrap();

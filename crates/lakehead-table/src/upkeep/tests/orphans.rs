@@ -16,6 +16,7 @@ async fn put(lake: &Lake, key: &str) {
 /// Makes all files old and returns what a round removes.
 async fn removed(lake: &Lake) -> BTreeSet<String> {
     lake.age(&HashSet::new());
+    lake.now_is_now();
     let before = lake.keys();
     lake.run_well(&orphans()).await;
     before.difference(&lake.keys()).cloned().collect()
@@ -50,6 +51,7 @@ async fn young_files_stay_by_the_stores_clock_whatever_ours_says() {
     lake.append_many(2).await;
     put(&lake, STRAY).await;
     lake.age_of(STRAY, 3500);
+    lake.now_is_now();
     assert_eq!(lake.run_well(&orphans()).await.orphans.files, 0);
     // Our clock is ten days ahead of the store's.
     lake.pass(10 * 24 * 3600);
@@ -95,6 +97,7 @@ async fn a_table_that_lies_in_anothers_folder_is_left_alone() {
         put(&lake, STRAY).await;
         lake.make(&TableIdent::from_strs(["shop", "outer"]).unwrap(), location).await;
         lake.age(&HashSet::new());
+        lake.now_is_now();
         let before = lake.keys();
         let report = lake.run(&orphans()).await;
         assert_eq!(report.failures.len(), 1, "{location}: {report:?}");
@@ -108,6 +111,7 @@ async fn a_missing_manifest_or_a_failing_disk_ends_the_round_with_nothing_delete
     lake.append_many(4).await;
     put(&lake, STRAY).await;
     lake.age(&HashSet::new());
+    lake.now_is_now();
     let before = lake.keys();
     for calls in 0..200 {
         lake.disk.calls_left.store(calls, std::sync::atomic::Ordering::SeqCst);
@@ -121,6 +125,7 @@ async fn a_missing_manifest_or_a_failing_disk_ends_the_round_with_nothing_delete
         }
         assert!(!report.failures.is_empty() && gone.is_empty(), "{calls}: {report:?} {gone:?}");
     }
+    lake.now_is_now();
     put(&lake, STRAY).await;
     lake.age_of(STRAY, 4 * 24 * 3600);
     let manifest = lake.keys().into_iter().find(|key| key.ends_with("-m0.avro")).unwrap();
