@@ -13,10 +13,13 @@ from pyiceberg.table import Table
 from catalogs import FOREIGN, QUICK_TABLES, Lake, TableCopy, enable, foreign_rows, seaweed_lake
 from fault_proxy import Call, Fault, FaultProxy
 from lakehead import Server
+from load import ROUNDS
 from seaweed import Seaweed
 
 # The catalogs that a server can be told to use: SeaweedFS's, and the one that another Lakehead serves.
 KINDS = ["seaweed", "lakehead"]
+# Where one of them is enough for the short form of the tests.
+LONG_KINDS = KINDS if ROUNDS > 1 else KINDS[:1]
 WATERMARK = "lakehead.watermark."
 NUMBERS = itertools.count(1)
 

@@ -15,7 +15,7 @@ from lakehead import settle
 from load import ROUNDS
 from processes import wait_until
 from table_faults import (
-    KINDS, Faulty, Once, append, change, compact, compact_by_duckdb, expire, foreign_ids, goes_on_taking, is_commit,
+    KINDS, LONG_KINDS, Faulty, Once, append, change, compact, compact_by_duckdb, expire, foreign_ids, goes_on_taking, is_commit,
     is_data_file, noting, ours, set_properties, watermarks,
 )
 
@@ -100,7 +100,7 @@ def test_others_go_on_from_a_commit_whose_answer_was_lost(tables, kind):
     assert sorted(row["id"] for row in copy.rows()) == sorted(copy.sent)
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LONG_KINDS)
 def test_a_commit_of_which_nobody_can_say_whether_it_was_made_waits_for_a_person(tables, kind):
     """D-08: its snapshot has expired, and somebody took the table's property away."""
     faulty = tables.far(kind)
@@ -133,7 +133,7 @@ def test_a_commit_of_which_nobody_can_say_whether_it_was_made_waits_for_a_person
     copy.finish()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LONG_KINDS)
 @pytest.mark.parametrize("first", ["the late one", "the second"])
 def test_a_commit_that_arrives_after_it_was_given_up_is_not_made_twice(tables, kind, first):
     """D-08: "absent" after a lost answer is no proof."""
@@ -169,7 +169,7 @@ def test_a_commit_that_arrives_after_it_was_given_up_is_not_made_twice(tables, k
     faulty.check_nothing_is_left_over()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LONG_KINDS)
 def test_many_commits_of_others_in_a_row_delay_ours_and_no_file_is_written_again(tables, kind):
     """D-07: each between our load and our commit."""
     faulty = tables.far(kind)
@@ -198,7 +198,7 @@ def test_many_commits_of_others_in_a_row_delay_ours_and_no_file_is_written_again
     faulty.check_nothing_is_left_over()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LONG_KINDS)
 def test_a_commit_onto_what_others_have_replaced_meanwhile_is_made_anew(tables, kind):
     """D-07: foreign compaction, overwrite and deletes between our load and our commit."""
     faulty = tables.far(kind)

@@ -7,11 +7,11 @@ from pyiceberg.types import DoubleType, FloatType, LongType, StringType
 
 from catalogs import TableCopy
 from lakehead import settle
-from load import SCHEMA, record
+from load import ROUNDS, SCHEMA, record
 from processes import wait_until
-from table_faults import KINDS, Once, change, is_commit
+from table_faults import LONG_KINDS, Once, change, is_commit
 
-PLACES = ["embedded", *KINDS]
+PLACES = ["embedded", *LONG_KINDS]
 COLUMNS = {"fields": [
     *SCHEMA["fields"],
     {"name": "note", "type": "string"},
@@ -80,11 +80,9 @@ def test_rows_that_no_longer_fit_wait_until_the_table_is_put_right(tables, where
     delivered(copy)
     assert values(copy) == as_sent(first)
     for name, (wrong, right, column) in MISFITS.items():
+        if where != "embedded" and ROUNDS == 1 and name not in ("narrowed", "made required"):
+            continue
         columns.by(*wrong)
-        if name == "renamed":
-            # A running flow may know the column by its id.
-            copy.server.kill()
-            copy.server.start()
         waiting = send(copy)
         reason = copy.wait_status("failed", within=30)
         print(f"{name}: {reason}")
@@ -109,7 +107,7 @@ def test_rows_that_no_longer_fit_wait_until_the_table_is_put_right(tables, where
     copy.finish()
 
 
-@pytest.mark.parametrize("where", PLACES)
+@pytest.mark.parametrize("where", PLACES if ROUNDS > 1 else PLACES[:1])
 def test_rows_that_still_fit_go_on(tables, where):
     """A wider column, one more, another order, one that may be absent now, another partitioning."""
     faulty = tables.of(where, schema=COLUMNS)
@@ -141,7 +139,7 @@ def test_rows_that_still_fit_go_on(tables, where):
     copy.finish()
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LONG_KINDS)
 def test_a_column_that_goes_between_our_load_and_our_commit_takes_no_row_with_it(tables, kind):
     faulty = tables.far(kind, schema=COLUMNS)
     copy = faulty.copy

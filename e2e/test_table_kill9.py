@@ -18,7 +18,7 @@ from lakehead import Server
 from load import ROUNDS as FAULT_ROUNDS
 from processes import wait_until
 from syscall_faults import Tampered
-from table_faults import KINDS, QUICK_TABLES, Faulty, is_commit
+from table_faults import LONG_KINDS, QUICK_TABLES, Faulty, is_commit
 from test_kill9 import CLIENTS, IDS_PER_CLIENT, ROUNDS, SCHEMA, SEED, Client, flat, kill_rounds
 
 SMALL = {"interval_seconds": 1, "file_size_bytes": 100_000}
@@ -141,13 +141,15 @@ def killed_at(faulty: Faulty, proxy, wanted, applied: bool, send):
     server.start()
 
 
-@pytest.mark.parametrize("where", ["embedded in a store", *KINDS])
+@pytest.mark.parametrize("where", ["embedded in a store", *LONG_KINDS])
 def test_a_kill_at_each_step_of_a_commit_ends_exact(tables, where):
     faulty = tables.of(where)
     copy = faulty.copy
     copy.send(5)
     copy.server.wait_delivered("copy", 5)
-    steps = [(faulty.store, name, wanted) for name, wanted in IN_STORE.items()]
+    # The files are the same whatever the catalog is.
+    in_store = IN_STORE if FAULT_ROUNDS > 1 or not faulty.catalog else {}
+    steps = [(faulty.store, name, wanted) for name, wanted in in_store.items()]
     if faulty.catalog:
         steps += [(faulty.catalog, name, wanted) for name, wanted in OF_CATALOG.items()]
     else:
@@ -163,7 +165,8 @@ def test_a_kill_at_each_step_of_a_commit_ends_exact(tables, where):
 
 
 def test_a_kill_amid_an_upload_in_parts_ends_exact(tables):
-    faulty = tables.of("embedded in a store", rolling_policy={"interval_seconds": 20, "file_size_bytes": 17_500_000})
+    faulty = tables.of("embedded in a store", format={"compression": "uncompressed"},
+                       rolling_policy={"interval_seconds": 20, "file_size_bytes": 17_500_000})
     copy, sent = faulty.copy, 0
 
     def send():

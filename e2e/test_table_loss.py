@@ -12,11 +12,11 @@ from fault_proxy import Answer, Call, Drop, Refuse
 from lakehead import settle
 from load import ROUNDS
 from processes import wait_until
-from table_faults import KINDS, Faulty, goes_on_taking, is_commit
+from table_faults import KINDS, LONG_KINDS, Faulty, goes_on_taking, is_commit
 from test_edits import edit
 from test_tokens import create, succeeded, tokens
 
-PLACES = ["embedded", *KINDS]
+PLACES = ["embedded", *LONG_KINDS]
 
 
 def first_rows(faulty: Faulty, count: int = 10):
@@ -66,7 +66,7 @@ def test_a_dropped_table_is_neither_made_again_nor_taken_for_another(tables, whe
     assert sorted(row["id"] for row in copy.rows()) == list(range(10, 25))
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", LONG_KINDS)
 def test_a_table_that_goes_while_a_commit_is_in_doubt_leaves_no_half(tables, kind):
     """The commit was lost, then the table was dropped: its rows are in the next one."""
     faulty = tables.far(kind)
@@ -124,7 +124,7 @@ def test_a_revoked_token_shows_and_a_new_one_takes_effect_without_a_restart(tabl
     copy.finish()
 
 
-@pytest.mark.parametrize("where", ["embedded in a store", *KINDS])
+@pytest.mark.parametrize("where", ["embedded in a store", *LONG_KINDS])
 def test_a_bucket_that_is_gone_shows_and_is_used_again_when_it_is_back(tables, where):
     faulty = tables.of(where)
     copy = faulty.copy
