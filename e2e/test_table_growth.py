@@ -18,14 +18,13 @@ COMMITS = 1000 if ROUNDS > 1 else 120
 AT_ONCE = {"interval_seconds": 60, "file_size_bytes": 1000}
 
 
+def seconds(server: Server, what: str = "sum") -> float:
+    """What the commits have taken."""
+    return sum(s.value for s in server.metrics().samples if s.name == f"sink_commit_duration_seconds_{what}")
+
+
 def commits(server: Server) -> int:
-    return server.metrics().sum("sink_commit_duration_seconds_count", pipeline="copy")
-
-
-def seconds(server: Server) -> float:
-    found = [s.value for s in server.metrics().samples
-             if s.name == "sink_commit_duration_seconds_sum" and s.labels.get("pipeline") == "copy"]
-    return sum(found)
+    return int(seconds(server, "count"))
 
 
 def send_until(copy: TableCopy, number: int):
