@@ -15,6 +15,7 @@ from fault_proxy import Call, Fault, FaultProxy
 from lakehead import Server
 from load import ROUNDS
 from seaweed import Seaweed
+from test_audit import audit
 
 # The catalogs that a server can be told to use: SeaweedFS's, and the one that another Lakehead serves.
 KINDS = ["seaweed", "lakehead"]
@@ -236,6 +237,12 @@ def ours(copy: TableCopy) -> list[int]:
     """The snapshots that a server of ours has made, oldest first."""
     found = [s for s in copy.table().snapshots() if s.summary and "lakehead.pipeline" in s.summary.additional_properties]
     return [s.snapshot_id for s in sorted(found, key=lambda s: s.sequence_number)]
+
+
+def agrees(copy: TableCopy):
+    """The server's own recount finds nothing."""
+    told = audit(copy.server, "copy")
+    assert told.returncode == 0, f"{told.returncode}\n{told.stdout}\n{told.stderr}"
 
 
 def goes_on_taking(copy: TableCopy, count: int = 5):

@@ -15,7 +15,7 @@ from lakehead import settle
 from load import ROUNDS
 from processes import wait_until
 from table_faults import (
-    KINDS, LONG_KINDS, Faulty, Once, append, change, compact, compact_by_duckdb, expire, foreign_ids, goes_on_taking, is_commit,
+    KINDS, LONG_KINDS, Faulty, Once, agrees, append, change, compact, compact_by_duckdb, expire, foreign_ids, goes_on_taking, is_commit,
     is_data_file, noting, ours, set_properties, watermarks,
 )
 
@@ -54,6 +54,7 @@ def test_whatever_becomes_of_a_commits_answer_its_rows_are_added_once(tables, ki
     faulty.heal()
     faulty.copy.finish()
     faulty.check_nothing_is_left_over()
+    agrees(faulty.copy)
 
 
 def grown(copy: TableCopy):
@@ -195,6 +196,7 @@ def test_many_commits_of_others_in_a_row_delay_ours_and_no_file_is_written_again
     stored = [call for call in faulty.store.calls[began:] if is_data_file(call) and call.status == 200]
     puts = [call.key for call in stored if "/00000-" not in call.key]
     assert len(puts) == len(set(puts)) == 2, puts
+    agrees(copy)
     faulty.check_nothing_is_left_over()
 
 

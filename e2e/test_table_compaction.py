@@ -6,7 +6,7 @@ from catalogs import FOREIGN, QUICK_TABLES, TableCopy, enable
 from lakehead import Server
 from load import ROUNDS
 from processes import wait_until
-from table_faults import append, beside, foreign_ids
+from table_faults import agrees, append, beside, foreign_ids
 
 # A look at each table every second; what is old is so after seconds.
 EAGER = QUICK_TABLES.rstrip() + """
@@ -88,6 +88,7 @@ def test_compaction_while_all_write_and_read(make_server):
           f"{len(table.snapshots())} snapshots, {len(table.current_snapshot().manifests(table.io))} manifests; "
           f"read {len(counts[0])} times by DuckDB, {len(counts[1])} times by PyIceberg")
     assert total == len(rows) + added
+    agrees(copy)
 
 
 def test_upkeep_with_kills_ends_exact(make_server):

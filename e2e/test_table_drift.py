@@ -9,7 +9,7 @@ from catalogs import TableCopy
 from lakehead import settle
 from load import ROUNDS, SCHEMA, record
 from processes import wait_until
-from table_faults import LONG_KINDS, Once, change, is_commit
+from table_faults import LONG_KINDS, Once, agrees, change, is_commit
 
 PLACES = ["embedded", *LONG_KINDS]
 COLUMNS = {"fields": [
@@ -105,6 +105,7 @@ def test_rows_that_no_longer_fit_wait_until_the_table_is_put_right(tables, where
         delivered(copy)
         assert {i: row for i, row in values(copy).items() if i in waiting} == as_sent(waiting), name
     copy.finish()
+    agrees(copy)
 
 
 @pytest.mark.parametrize("where", PLACES if ROUNDS > 1 else PLACES[:1])

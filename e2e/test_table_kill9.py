@@ -18,7 +18,8 @@ from lakehead import Server
 from load import ROUNDS as FAULT_ROUNDS
 from processes import wait_until
 from syscall_faults import Tampered
-from table_faults import LONG_KINDS, QUICK_TABLES, Faulty, is_commit
+from table_faults import LONG_KINDS, QUICK_TABLES, Faulty, agrees, is_commit
+from test_audit import audit
 from test_kill9 import CLIENTS, IDS_PER_CLIENT, ROUNDS, SCHEMA, SEED, Client, flat, kill_rounds
 
 SMALL = {"interval_seconds": 1, "file_size_bytes": 100_000}
@@ -93,6 +94,8 @@ def test_every_acknowledged_record_is_in_the_table_once_after_kill_9_at_any_mome
     assert ledger["delivered"] == ledger["accepted"] == len(rows), ledger
     assert ledger["dead_lettered"] == ledger["filtered"] == 0, ledger
     place.check_visible_files()
+    told = audit(server, "copy")
+    assert told.returncode == 0, f"{told.stdout}\n{told.stderr}"
     # Not a vacuous pass.
     assert kills >= ROUNDS and fruitful >= ROUNDS * 3 // 4, (kills, fruitful)
     assert len(acknowledged) >= ROUNDS * 200 and unanswered, (len(acknowledged), len(unanswered))
@@ -162,6 +165,7 @@ def test_a_kill_at_each_step_of_a_commit_ends_exact(tables, where):
             rows = sorted(row["id"] for row in copy.rows())
             assert rows == sorted(copy.sent), (name, applied, len(rows), len(copy.sent))
     copy.finish()
+    agrees(copy)
 
 
 def test_a_kill_amid_an_upload_in_parts_ends_exact(tables):
@@ -183,7 +187,7 @@ def test_a_kill_amid_an_upload_in_parts_ends_exact(tables):
     copy.server.start()
     rows = sorted(row["id"] for row in copy.rows())
     assert rows == sorted(copy.sent)
-    assert copy.finish()
+    agrees(copy)
 
 
 @pytest.mark.parametrize("calls", ["pwrite64", "fsync,fdatasync"])
@@ -204,3 +208,4 @@ def test_a_kill_at_each_write_of_the_metadata_store_ends_exact(tables, calls):
             copy.server.start()
             load.wait_acknowledged(20)
     copy.finish()
+    agrees(copy)

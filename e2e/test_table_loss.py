@@ -12,7 +12,7 @@ from fault_proxy import Answer, Call, Drop, Refuse
 from lakehead import settle
 from load import ROUNDS
 from processes import wait_until
-from table_faults import KINDS, LONG_KINDS, Faulty, goes_on_taking, is_commit
+from table_faults import KINDS, LONG_KINDS, Faulty, agrees, goes_on_taking, is_commit
 from test_edits import edit
 from test_tokens import create, succeeded, tokens
 
@@ -142,6 +142,7 @@ def test_a_bucket_that_is_gone_shows_and_is_used_again_when_it_is_back(tables, w
     copy.server.wait_delivered("copy", len(copy.sent), within=40)
     copy.finish()
     faulty.check_nothing_is_left_over()
+    agrees(copy)
 
 
 def test_a_folder_that_is_gone_shows_and_is_used_again_when_it_is_back(tables):
