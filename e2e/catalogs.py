@@ -128,9 +128,9 @@ def create_table_sink(server: Server, name: str, bucket: str, table: str, namesp
 class TableCopy(Copy):
     """A stream that a pipeline copies into the table `default.events` of a bucket's catalog."""
 
-    def __init__(self, server: Server, lake: Lake, bucket: str, format: dict | None = None, **config):
+    def __init__(self, server: Server, lake: Lake, bucket: str, format: dict | None = None, schema: dict = SCHEMA, **config):
         self.server, self.lake, self.bucket = server, lake, bucket
-        self.stream = server.create_stream("events", SCHEMA)
+        self.stream = server.create_stream("events", schema)
         self.sink = create_table_sink(server, "files", bucket, "events", format=format, **config)
         self.pipeline: dict = {}
         self.begin()

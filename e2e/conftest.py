@@ -18,6 +18,7 @@ from lakehead import BINARY, Server  # noqa: E402
 from load import Copy  # noqa: E402
 from played_hosts import Played, free_address  # noqa: E402
 from seaweed import Seaweed  # noqa: E402
+from table_faults import Tables  # noqa: E402
 from wrangler import NEWEST, Wrangler  # noqa: E402
 
 
@@ -121,6 +122,14 @@ def through_proxy(make_server, seaweed):
     # Each has volumes of its own, of which the store has not many.
     for bucket in buckets:
         seaweed.delete_bucket(bucket)
+
+
+@pytest.fixture
+def tables(make_server, seaweed):
+    """Makes tables with proxies before their catalog and their store."""
+    made = Tables(make_server, seaweed)
+    yield made
+    made.close()
 
 
 @pytest.fixture(scope="session")

@@ -58,6 +58,8 @@ class Lose:
 
     how: int | str = "reset"
     then: Callable[[Call], None] | None = None
+    # Of the answer with that status.
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -78,6 +80,15 @@ class Answer:
 
 
 @dataclass
+class Drop:
+    """The store never sees the request, and the client gets no answer: its connection is reset, or with `stall` stays open.
+    With `later`, the request is on its way for long: the store gets it once that is set, when the client has long gone."""
+
+    how: str = "reset"
+    later: threading.Event | None = None
+
+
+@dataclass
 class Slow:
     """The body is taken at this rate; with `stop_after`, up to there and then not at all."""
 
@@ -85,7 +96,7 @@ class Slow:
     stop_after: int | None = None
 
 
-Fault = Refuse | Lose | Alter | Answer | Slow
+Fault = Refuse | Lose | Alter | Answer | Drop | Slow
 Rule = Callable[[Call], Fault | None]
 
 
@@ -107,6 +118,8 @@ class FaultProxy:
         self.upstream = (upstream.hostname, upstream.port)
         self.rule: Rule = lambda call: None
         self.calls: list[Call] = []
+        # Values of headers, and what the store is told instead.
+        self.instead: dict[str, str] = {}
         self.closing = threading.Event()
         self._counts: Counter = Counter()
         self._lock = threading.Lock()
@@ -182,13 +195,15 @@ class _Handler(BaseHTTPRequestHandler):
             if body is None:
                 return self.cut()
         else:
-            body = self.rfile.read(call.body_bytes)
+            body = self.read_body(call)
         call.sha256 = hashlib.sha256(body).hexdigest()
         if isinstance(fault, Refuse):
             text = f"<?xml version=\"1.0\"?><Error><Code>{fault.code}</Code><Message>not now</Message></Error>"
             return self.say(call, fault.status, {"Content-Type": "application/xml"}, text.encode())
         if isinstance(fault, Answer):
             return self.say(call, fault.status, fault.headers, fault.body)
+        if isinstance(fault, Drop):
+            return self.drop(call, fault, body)
         try:
             status, headers, content = self.forward(body)
         except (OSError, http.client.HTTPException):
@@ -203,7 +218,7 @@ class _Handler(BaseHTTPRequestHandler):
             return self.say(call, status, headers, content)
         if isinstance(fault.how, int):
             text = b"<?xml version=\"1.0\"?><Error><Code>InternalError</Code><Message>who knows</Message></Error>"
-            return self.say(call, fault.how, {"Content-Type": "application/xml"}, text)
+            return self.say(call, fault.how, {"Content-Type": "application/xml", **fault.headers}, text)
         if fault.how == "stall":
             self.proxy.closing.wait()
         if fault.how == "truncate":
@@ -211,6 +226,28 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(content[:TORN_BYTES])
             self.wfile.flush()
         return self.cut()
+
+    def read_body(self, call: Call) -> bytes:
+        if call.headers.get("transfer-encoding", "").lower() != "chunked":
+            return self.rfile.read(call.body_bytes)
+        body = b""
+        while length := int(self.rfile.readline().split(b";")[0], 16):
+            body += self.rfile.read(length)
+            self.rfile.readline()
+        while self.rfile.readline().strip():
+            pass
+        call.body_bytes = len(body)
+        return body
+
+    def drop(self, call: Call, fault: Drop, body: bytes):
+        if fault.how == "stall":
+            self.proxy.closing.wait()
+        self.cut()
+        if fault.later:
+            while not fault.later.wait(0.1):
+                if self.proxy.closing.is_set():
+                    return
+            call.status = self.forward(body)[0]
 
     def read_slowly(self, length: int, fault: Slow) -> bytes | None:
         step = max(1, fault.bytes_per_second // 10)
@@ -230,8 +267,10 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             connection.putrequest(self.command, self.path, skip_host=True, skip_accept_encoding=True)
             for name, value in self.headers.items():
-                if name.lower() not in ("connection", "expect"):
-                    connection.putheader(name, value)
+                if name.lower() not in ("connection", "expect", "transfer-encoding"):
+                    connection.putheader(name, self.proxy.instead.get(value, value))
+            if "transfer-encoding" in (name.lower() for name in self.headers):
+                connection.putheader("Content-Length", str(len(body)))
             connection.putheader("Connection", "close")
             connection.endheaders(body)
             answer = connection.getresponse()

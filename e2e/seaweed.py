@@ -39,7 +39,7 @@ class Seaweed:
         command = [
             self.weed, "-logtostderr=true", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
             f"-master.port={self.master_port}", "-master.telemetry=false", "-master.volumeSizeLimitMB=256",
-            "-volume.max=400", f"-volume.port={free_port()}", "-filer=true", f"-filer.port={free_port()}",
+            "-volume.max=1000", f"-volume.port={free_port()}", "-filer=true", f"-filer.port={free_port()}",
             "-s3=true", f"-s3.port={self.port}", "-s3.ip.bind=127.0.0.1", f"-s3.config={identities}",
             f"-s3.port.iceberg={catalog_port}", "-s3.port.lance=0", "-s3.iam=false",
             f"-s3.localSocket={data}/s3.sock", f"-filer.localSocket={data}/filer.sock",

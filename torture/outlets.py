@@ -7,6 +7,8 @@ ROLLING = {"file_size_bytes": 400_000, "interval_seconds": 10, "inactivity_secon
 BULKY = {"file_size_bytes": 10_000_000, "interval_seconds": 10, "inactivity_seconds": 5}
 ROLL_SECONDS = 10
 LOCAL, REMOTE = "here", "lake"
+# A bucket with a catalog; its tables are read through that, into one file each.
+TABLES = "tables"
 EDITED = "edited"
 
 
@@ -42,6 +44,8 @@ OUTLETS = [
     }, wanted="n % 3 <> 0", fails="divisor = 0"),
     Outlet("split_yes", "split", 0, "events", LOCAL, "parquet", {**SOME, "tag": ("VARCHAR", "tags[2]")}, wanted="flag"),
     Outlet("split_all", "split", 1, "events", REMOTE, "json", {**SOME, "flag": ALL["flag"]}),
+    Outlet("table_rows", "to_table", 0, "events", TABLES, "parquet", {**SOME, "made": (
+        "TIMESTAMP WITH TIME ZONE", "make_timestamptz(made * 1000)"), "tags": ALL["tags"]}),
     Outlet("edited_files", EDITED, 0, "events", LOCAL, "json", SOME),
 ]
 SQL = {
@@ -51,6 +55,7 @@ SQL = {
              "FROM events WHERE n % 3 <> 0",
     "split": "INSERT INTO split_yes SELECT id, n, seal, tags[2] AS tag FROM events WHERE flag; "
              "INSERT INTO split_all SELECT id, n, seal, flag FROM events",
+    "to_table": "INSERT INTO table_rows SELECT id, n, seal, made, tags FROM events",
 }
 FORMATS = {
     "raw_lines": {"type": "json", "unstructured": True, "compression": "gzip"},
@@ -58,6 +63,7 @@ FORMATS = {
     "typed_files": {"type": "parquet", "row_group_bytes": 65_536},
     "split_yes": {"type": "parquet", "compression": "snappy"},
     "split_all": {"type": "json"},
+    "table_rows": {"type": "parquet", "row_group_bytes": 65_536},
     "edited_files": {"type": "json"},
 }
 

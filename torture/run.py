@@ -206,6 +206,7 @@ class Run:
         self.scraper.join(timeout=15)
         outcome.find("left over", world.left_over())
         self.audit()
+        world.read_tables()
         try:
             status = world.server.stop_in_time()
             outcome.find("fault", [f"the last SIGTERM ended with {status}"] if status else [])

@@ -9,15 +9,20 @@ from pathlib import Path
 
 import httpx
 
+from catalogs import Lake, create_table_sink, enable
 from lakehead import Server
 from processes import wait_until
 from seaweed import ACCESS_KEY_ID, SECRET_ACCESS_KEY, Seaweed
-from torture.outlets import EDITED, FORMATS, LOCAL, OUTLETS, REMOTE, ROLLING, BULKY, SQL, edited_sql
+from torture.outlets import EDITED, FORMATS, LOCAL, OUTLETS, REMOTE, ROLLING, BULKY, SQL, TABLES, edited_sql
 from torture.proxy import Proxy
 from torture.records import SCHEMA
 from torture.volume import Volume
 
-SETTINGS = "[log]\nquota_bytes = 402653184\nsegment_bytes = 16777216\nretention_seconds = 20\n"
+SETTINGS = "[log]\nquota_bytes = 402653184\nsegment_bytes = 16777216\nretention_seconds = 20\n" + (
+    # Snapshots expire and files are compacted all the while.
+    "[tables]\nroll_interval_seconds_min = 1\nupkeep_interval_seconds = 2\nsnapshots_max = 20\nmanifests_max = 20\n"
+    "readers_grace_seconds = 5\n"
+)
 STOP_SECONDS = 40
 # The kind of descriptor whose number depends on how much is in the log.
 SEGMENTS = "segments of the log"
@@ -111,7 +116,13 @@ class World:
     def _make_resources(self):
         server = self.server
         self.streams = {True: server.create_stream("events", SCHEMA), False: server.create_stream("raw")}
+        self.lake: Lake = enable(server, TABLES)
+        server.call("POST", f"r2-catalog/{TABLES}/maintenance-configs", {"compaction": {"state": "enabled", "target_size_mb": "64"}})
         for outlet in OUTLETS:
+            if outlet.bucket == TABLES:
+                create_table_sink(server, outlet.sink, TABLES, outlet.sink, format=FORMATS[outlet.sink], rolling_policy={
+                    key: value for key, value in ROLLING.items() if key != "inactivity_seconds"})
+                continue
             policy = BULKY if outlet.sink == "bulk" else ROLLING
             server.create_sink(outlet.sink, outlet.bucket, FORMATS[outlet.sink], path=outlet.sink, rolling_policy=policy)
         self.pipelines = {name: server.create_pipeline(name, sql) for name, sql in SQL.items()}
@@ -160,12 +171,25 @@ class World:
 
     # What is read in the end.
 
+    def read_tables(self):
+        """Reads every table through the server's catalog, while that runs, into a file for the judge."""
+        for outlet in OUTLETS:
+            if outlet.bucket == TABLES:
+                self.table_file(outlet.sink).parent.mkdir(exist_ok=True)
+                self.lake.duckdb().execute(f"COPY (SELECT * FROM lake.default.{outlet.sink}) TO '{self.table_file(outlet.sink)}'")
+
+    def table_file(self, sink: str) -> Path:
+        return self.folder / "tables" / f"{sink}.parquet"
+
     def files(self) -> dict[str, list[Path]]:
         """Every file of every sink; objects as copies."""
         copies = self.folder / "copies"
         self.store.download(REMOTE, copies)
         found = {}
         for outlet in OUTLETS:
+            if outlet.bucket == TABLES:
+                found[outlet.sink] = [self.table_file(outlet.sink)]
+                continue
             root = (self.server.bucket(LOCAL) if outlet.bucket == LOCAL else copies) / outlet.sink
             found[outlet.sink] = sorted(path for path in root.rglob("*") if path.is_file())
         return found
