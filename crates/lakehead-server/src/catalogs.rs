@@ -70,6 +70,14 @@ impl Catalogs {
         !self.configured.contains_key(bucket)
     }
 
+    /// Whether the bucket's tables may be written now: a built-in catalog can be switched off meanwhile.
+    ///
+    /// # Errors
+    /// As [`Catalogs::of`].
+    pub fn check(&self, bucket: &str) -> Result<(), String> {
+        if self.is_embedded(bucket) { (self.embedded)(bucket).map(|_| ()) } else { Ok(()) }
+    }
+
     /// Where the files of a table in the bucket's catalog are.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 
 use super::dead_letters::{DeadLetters, StagedLetters};
-use super::flow::{Flow, FlowError, Order, SHOWN_AFTER, Shared, Task, out_of_patience};
+use super::flow::{Flow, FlowError, Order, SHOWN_AFTER, Shared, Slow, Task, out_of_patience};
 use super::table::{Named, Placed, TableEnd, TableIntent};
 
 /// What a bucket that is in order takes at least.
@@ -188,20 +188,20 @@ impl Flow<'_> {
 }
 
 impl Shared {
-    /// Waits for `work` with a bucket or a catalog, and shows when it takes long.
+    /// Waits for `work` with a catalog, and shows when it takes long.
     pub(super) fn wait<T>(
         &self,
         key: FlowKey,
         waiting: Waiting<'_>,
         work: impl Future<Output = Result<T, FlowError>>,
     ) -> Result<T, FlowError> {
-        self.wait_for(key, SHOWN_AFTER, waiting, work)
+        self.wait_for(key, (SHOWN_AFTER, Slow::Catalog), waiting, work)
     }
 
     fn wait_for<T>(
         &self,
         key: FlowKey,
-        limit: Duration,
+        limit: (Duration, Slow),
         waiting: Waiting<'_>,
         work: impl Future<Output = Result<T, FlowError>>,
     ) -> Result<T, FlowError> {
@@ -273,14 +273,16 @@ impl Shared {
         let limit = SHOWN_AFTER + Duration::from_secs(bytes / UPLOAD_BYTES_A_SECOND);
         let publishing = async { publisher.publish(&intent.files).await.map_err(FlowError::from) };
         // When the wait ends first, the intent stays; the next start completes it.
-        let published = self.wait_for(task.key, limit, waiting, publishing);
+        let published = self.wait_for(task.key, (limit, Slow::Bucket), waiting, publishing);
         if let Err(error) = published {
             outcome("rejected");
             return Err(error);
         }
         if let Some((table, placed)) = intent.table.as_ref().zip(ends.placed) {
+            self.catalogs.check(&task.files.bucket).map_err(FlowError::new)?;
             let committing = self.commit_table(task, placed, table, &intent.files, intent.next.committed);
-            let committed = self.wait_for(task.key, SHOWN_AFTER, waiting, async { Ok(committing.await) })?;
+            let committed = self
+                .wait_for(task.key, (SHOWN_AFTER, Slow::Catalog), waiting, async { Ok(committing.await) })?;
             if let Err(error) = committed {
                 outcome("rejected");
                 if let CommitError::Unfit(_) = error {

@@ -36,6 +36,22 @@ use crate::storage::{Storage, sink_keys};
 /// A bucket that is busy with us for longer than this shows.
 pub(super) const SHOWN_AFTER: Duration = Duration::from_secs(15);
 
+/// What a flow waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Slow {
+    Bucket,
+    Catalog,
+}
+
+impl std::fmt::Display for Slow {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Slow::Bucket => "bucket",
+            Slow::Catalog => "catalog",
+        })
+    }
+}
+
 /// What all flows share.
 pub(super) struct Shared {
     pub(super) store: Arc<Store>,
@@ -353,7 +369,7 @@ impl Shared {
                 false => Publisher::new(bucket, staging_dir, seams, uploads).await,
             }
         };
-        let made = self.shown(key, SHOWN_AFTER, made);
+        let made = self.shown(key, (SHOWN_AFTER, Slow::Bucket), made);
         let mut order = order.clone();
         self.async_runtime.block_on(async {
             tokio::select! {
@@ -368,7 +384,12 @@ impl Shared {
 
     /// Does `work` with a bucket, for as long as that takes. When it takes longer than `limit`, the flow is shown as failed, until it
     /// goes on.
-    pub(super) async fn shown<T>(&self, key: FlowKey, limit: Duration, work: impl Future<Output = T>) -> T {
+    pub(super) async fn shown<T>(
+        &self,
+        key: FlowKey,
+        (limit, slow): (Duration, Slow),
+        work: impl Future<Output = T>,
+    ) -> T {
         let mut work = std::pin::pin!(work);
         tokio::select! {
             done = work.as_mut() => return done,
@@ -376,9 +397,9 @@ impl Shared {
         }
         let seconds = limit.as_secs();
         let reason = format!(
-            "the bucket has not done in {seconds} seconds what it was asked to; it is being asked on"
+            "the {slow} has not done in {seconds} seconds what it was asked to; it is being asked on"
         );
-        tracing::warn!(flow = %key, reason, "a bucket is slow");
+        tracing::warn!(flow = %key, reason, "a {slow} is slow");
         self.statuses.failed(key, reason);
         work.await
     }
