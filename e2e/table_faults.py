@@ -21,6 +21,8 @@ from test_audit import audit
 KINDS = ["seaweed", "lakehead"]
 # Where one of them is enough for the short form of the tests.
 LONG_KINDS = KINDS if ROUNDS > 1 else KINDS[:1]
+# A commit as soon as there is something to commit.
+AT_ONCE = {"interval_seconds": 1, "file_size_bytes": 10}
 WATERMARK = "lakehead.watermark."
 NUMBERS = itertools.count(1)
 
@@ -123,6 +125,7 @@ class Tables:
 
     def far(self, kind: str, configuration: str = "", sinks_token: bool = False, request_seconds: int = 20, **more) -> Faulty:
         """In a catalog elsewhere. `sinks_token`: the catalog is asked with the token that was given with the sink."""
+        more.setdefault("rolling_policy", AT_ONCE)
         bucket = f"faulty{next(NUMBERS)}"
         host, store = None, self.proxy(self.seaweed.endpoint)
         if kind == "seaweed":
@@ -156,6 +159,7 @@ class Tables:
 
     def near(self, configuration: str = "", in_store: bool = False, **more) -> Faulty:
         """In the server's own catalog; in a folder, or in the store."""
+        more.setdefault("rolling_policy", AT_ONCE)
         if not in_store:
             server = self.make_server(QUICK_TABLES + configuration).start()
             return Faulty(TableCopy(server, enable(server, "faulty"), "faulty", **more), None, None)
