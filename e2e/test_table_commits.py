@@ -46,7 +46,9 @@ def test_whatever_becomes_of_a_commits_answer_its_rows_are_added_once(tables, ki
     """D-08."""
     faulty = tables.far(kind, request_seconds=2)
     send_through(faulty, Once(lambda call: False, times=0))
-    for fault in (APPLIED + NOT_APPLIED) * ROUNDS:
+    # Ours is the same code whatever the catalog is; in the short form the second one is tried with some of them.
+    faults = (APPLIED + NOT_APPLIED) * ROUNDS
+    for fault in faults if ROUNDS > 1 or kind == KINDS[0] else faults[::3]:
         before = len(ours(faulty.copy))
         send_through(faulty, Once(is_commit, fault))
         # What was not told apart from a failure was not made again.
@@ -89,7 +91,7 @@ def test_others_go_on_from_a_commit_whose_answer_was_lost(tables, kind):
     }
     for how in ("reset", 504):
         for name, work in meanwhile.items():
-            if name == "a column comes" and how != "reset":
+            if how != "reset" and (name == "a column comes" or (ROUNDS == 1 and kind != KINDS[0])):
                 continue
             print(how, name)
             send_through(faulty, Once(is_commit, Lose(how, then=noting(failed, lambda _, work=work: work()))))
