@@ -5,6 +5,7 @@
         ▼                     │  └──── scraper: /metrics every second
       oracle ◄── judge ◄──────┴── all output, past the proxy, with DuckDB; dead letters; the ledger at rest
 
+- One of the outlets is a table of the server's own catalog, under upkeep all the while; it is read through the catalog.
 - A record's id is 128 bits of a hash of (seed, producer, number), its other fields come from a hash of the id, and a seal goes
   over all of them (`records.py`). So the oracle keeps a line for each request and none for each record.
 - A 2xx is a debt: each id of the request has exactly one fate in each outlet (delivered, filtered, dead letter with its reason).
