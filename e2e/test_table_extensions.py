@@ -158,3 +158,10 @@ def test_a_sink_switches_the_catalog_of_its_bucket_on_and_a_catalog_that_is_off_
     lake = enable(quick_server, "fresh")
     quick_server.wait_delivered("p", 2)
     assert sorted(found(lake, "SELECT id FROM lake.default.events")) == [(0,), (1,)]
+
+
+def test_a_query_that_makes_the_time_of_ingest_itself_is_refused(quick_server, lake, stream):
+    create_table_sink(quick_server, "s", "lake", "events")
+    with pytest.raises(ApiError) as refused:
+        quick_server.create_pipeline("p", "INSERT INTO s SELECT id, __ingest_ts FROM events")
+    assert refused.value.status == 400 and '"__ingest_ts" of sink "s"' in refused.value.message

@@ -80,6 +80,10 @@ impl LocalFolder {
             }
             Err(e) => return Err(Error::staging("open", &staged, e)),
         }
+        // Who may read the bucket is for its folder to say.
+        self.disk
+            .let_everybody_read(&staged)
+            .map_err(|e| Error::staging("let everybody read", &staged, e))?;
         let mut linked = self.disk.link(&staged, target);
         if linked.as_ref().is_err_and(|e| e.kind() == Io::NotFound) {
             let folder = target.parent().unwrap_or(&self.root);
@@ -140,6 +144,7 @@ impl LocalFolder {
                 format!("{} has checksum {crc:08x}; {:08x} was written", staged.display(), file.crc32c);
             return Err(Error::new(ErrorKind::Staging, text));
         }
+        self.disk.let_everybody_read(hidden).map_err(|e| failed("let everybody read", hidden, e))?;
         to.sync_data().map_err(|e| Error::sync(hidden, e))
     }
 

@@ -52,6 +52,19 @@ async fn rows_become_visible_when_published_and_not_before() {
     }
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_in_a_folder_can_be_read_by_whoever_may_enter_the_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::new();
+    let files = prepared(&place).files;
+    publisher(&place).await.publish(&files).await.unwrap();
+    for file in files {
+        let mode = std::fs::metadata(place.bucket().join(&file.key)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o644, "{}", file.key);
+    }
+}
+
 #[tokio::test]
 async fn publishing_again_finds_everything_in_place() {
     let place = Place::new();
