@@ -7,6 +7,7 @@ import subprocess
 import duckdb
 import pytest
 
+from catalogs import Lake
 from lakehead import BINARY
 from wizard import Setup
 from wrangler import NEWEST, execute, printed_curl
@@ -42,23 +43,27 @@ def resources(server) -> list[str]:
     return [r["name"] for kind in ("streams", "sinks", "pipelines") for r in server.call("GET", f"pipelines/v1/{kind}")["result"]]
 
 
-def test_setup_with_a_catalog_ends_where_the_server_cannot_write_tables_yet(setup, server):
+def test_setup_with_a_catalog_from_the_first_question_to_a_row(setup, server):
     run = setup("tables")
-    run.stream(http=False)
+    run.stream(schema=FIELDS)
     run.catalog_sink("lake-bucket", "events", server.token)
     run.create()
     run.simple_sql()
-    run.terminal.expect('sink "tables_sink" is a table, which cannot be written yet')
-    run.terminal.expect("Retry with different SQL?")
-    run.terminal.type("n")
-    assert "setup cannot continue without valid pipeline SQL" in run.finish(code=1)
-    assert resources(server) == ["tables_stream", "tables_sink"]
+    text = run.finish()
+    assert "Setup complete" in text and resources(server) == ["tables_stream", "tables_sink", "tables"]
     sink = server.call("GET", "pipelines/v1/sinks")["result"][0]
     assert sink["type"] == "r2_data_catalog" and server.token not in str(sink)
     shown = {"bucket": "lake-bucket", "namespace": "default", "table_name": "events"}
     assert shown.items() <= sink["config"].items()
     assert sink["config"]["rolling_policy"] == {"file_size_bytes": 104_857_600, "interval_seconds": 300}
     assert server.call("GET", "r2-catalog/lake-bucket")["result"]["status"] == "active"
+    assert execute(printed_curl(text))[0] == 200
+    # What has come is committed before the server ends.
+    assert server.stop() == 0
+    server.start()
+    lake = Lake(f"{server.url}/catalog", f"{server.account}_lake-bucket", server.token)
+    rows = lake.duckdb().execute("SELECT user_id, tags FROM lake.default.events").fetchall()
+    assert rows == [("sample_user_id", ["sample_tag", "sample_tag"])]
 
 
 def test_setup_removes_the_stream_again_if_the_sink_is_refused(setup, server):
