@@ -46,7 +46,8 @@ def test_of_two_servers_with_one_position_the_second_stops(tables, kind, theirs)
     reason = status(second, copy)["failure_reason"]
     print(reason)
     assert "data folder" in reason or "position" in reason, reason
-    assert second.ledger("copy")["delivered"] == 10 and second.ledger("copy")["in_flight"] == theirs
+    assert second.ledger("copy")["delivered"] == 10
+    wait_until("they are in flight", 10, lambda: second.ledger("copy")["in_flight"] == theirs, every=0.2)
     copy.send(10)
     copy.server.wait_delivered("copy", 30)
     assert found_ids(copy) == list(range(30))
