@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Checks the rules of the repository that no compiler knows. Prints every violation; exit status 1 if there is one.
 
-- Crates: no edges between the crates that hold the steps of the data flow; heavy dependencies each in one crate only;
+- Crates: no edges between the crates that hold the steps of the data flow; heavy dependencies only in the crates that may name them;
   versions only in the workspace's Cargo.toml, where each says what it is for.
 - Names that say nothing are not names of files or modules.
 - Files end somewhere.
