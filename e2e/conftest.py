@@ -13,6 +13,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from catalogs import QUICK_TABLES, Lake, enable  # noqa: E402
 from fault_proxy import FaultProxy  # noqa: E402
 from lakehead import BINARY, Server  # noqa: E402
 from load import Copy  # noqa: E402
@@ -92,6 +93,18 @@ def lasting_server(make_lasting_server):
 @pytest.fixture
 def server(make_server) -> Server:
     return make_server().start()
+
+
+@pytest.fixture
+def quick_server(make_server):
+    """A server whose tables may be committed to every second."""
+    return make_server(QUICK_TABLES).start()
+
+
+@pytest.fixture
+def lake(quick_server) -> Lake:
+    """The catalog of its bucket `lake`."""
+    return enable(quick_server, "lake")
 
 
 @pytest.fixture(scope="session")

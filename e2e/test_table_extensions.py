@@ -4,7 +4,7 @@ switched-off catalog means for those who write into it."""
 import pyarrow as pa
 import pytest
 
-from catalogs import QUICK_TABLES, Lake, create_table_sink, enable
+from catalogs import Lake, create_table_sink, enable
 from lakehead import ApiError
 from processes import wait_until
 from test_edits import edit, read, wait_running
@@ -14,16 +14,6 @@ EVENTS = {"fields": [
     {"name": "at", "type": "timestamp", "unit": "millisecond"},
 ]}
 COUNTRIES = ["de", "fr/x", None, "é ü", "null"]
-
-
-@pytest.fixture
-def quick_server(make_server):
-    return make_server(QUICK_TABLES).start()
-
-
-@pytest.fixture
-def lake(quick_server) -> Lake:
-    return enable(quick_server, "lake")
 
 
 @pytest.fixture

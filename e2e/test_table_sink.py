@@ -20,16 +20,6 @@ IDS = {"fields": [{"name": "id", "type": "int64", "required": True}, {"name": "t
 
 
 @pytest.fixture
-def quick_server(make_server):
-    return make_server(QUICK_TABLES).start()
-
-
-@pytest.fixture
-def lake(quick_server) -> Lake:
-    return enable(quick_server, "lake")
-
-
-@pytest.fixture
 def copy(quick_server, lake) -> TableCopy:
     return TableCopy(quick_server, lake, "lake")
 
