@@ -30,6 +30,7 @@ use crate::data_file::{data_file, footer};
 use crate::manifests::TableFiles;
 use crate::partitions::value_of;
 use crate::snapshot::{Draft, Tools, append};
+use crate::target::gone;
 use crate::watermark::{Verdict, Writer};
 use crate::{Catalog, CatalogError, CatalogErrorKind, TableChange};
 
@@ -163,10 +164,7 @@ impl Committer {
     async fn load(&self) -> Result<Arc<TableMetadata>, CommitError> {
         match self.catalog.load_table(&self.table).await {
             Ok(Some(loaded)) => Ok(loaded.metadata),
-            Ok(None) => Err(CommitError::Stop(format!(
-                "table {} is gone. Saving the pipeline's SQL once more makes it go on with a new one",
-                self.table
-            ))),
+            Ok(None) => Err(CommitError::Stop(gone(&self.table))),
             Err(e) => Err(CommitError::Later(e)),
         }
     }

@@ -79,7 +79,7 @@ pub(crate) fn data_file(
     for (id, column) in columns {
         sizes.insert(id, column.size_bytes);
         values.insert(id, column.values);
-        nulls.extend(column.nulls.flatten_known().map(|n| (id, n)));
+        nulls.extend(column.nulls.known().map(|n| (id, n)));
         lower.extend(column.lower.known().map(|bound| (id, bound)));
         upper.extend(column.upper.known().map(|bound| (id, bound)));
     }
@@ -133,12 +133,6 @@ impl<T> Known<T> {
             Known::Is(value) => Some(value),
             Known::Nothing | Known::Lost => None,
         }
-    }
-}
-
-impl Known<u64> {
-    fn flatten_known(self) -> Option<u64> {
-        self.known()
     }
 }
 

@@ -33,7 +33,7 @@ pub use live::{LiveFiles, live_files};
 pub use partitions::Partitions;
 pub use rest::{ClientCredentials, REQUEST_SECONDS_DEFAULT, RestAuth, RestCatalog, RestSettings};
 pub use storage::{LocalFiles, TableStorage, storage_of};
-pub use target::{Extensions, MADE_BY, Target, Wanted};
+pub use target::{Extensions, MADE_BY, Target, Wanted, gone};
 pub use upkeep::{
     Claims, Compacted, Compacting, Freed, Merging, Orphans, Retention, Staging, UPKEEP_STEPS, Unresolved,
     Upkeep, UpkeepReport, UpkeepSettings, UpkeepTable, all_tables,

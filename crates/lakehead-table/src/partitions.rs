@@ -67,9 +67,14 @@ impl Partitions {
         self.spec.spec_id()
     }
 
+    /// Whether the time of a record says its partition.
+    pub fn are_by_time(&self) -> bool {
+        self.splitter.is_none()
+    }
+
     /// The pattern of the folder of a record's time, for `strftime`; `None` if other columns decide. Empty for one folder.
     pub fn time_pattern(&self) -> Option<String> {
-        if self.splitter.is_some() {
+        if !self.are_by_time() {
             return None;
         }
         let folders = self.spec.fields().iter().map(|field| {

@@ -57,6 +57,11 @@ pub struct Target {
     pub partitions: Partitions,
 }
 
+/// What is said of a table that was written and is not there.
+pub fn gone(table: &TableIdent) -> String {
+    format!("table {table} is gone. Saving the pipeline's SQL once more makes it go on with a new one")
+}
+
 impl Target {
     /// Finds the table, or makes it.
     ///
@@ -66,10 +71,7 @@ impl Target {
         let loaded = match catalog.load_table(wanted.table).await.map_err(CommitError::Later)? {
             Some(loaded) => loaded,
             None if wanted.known.is_some() => {
-                return Err(CommitError::Stop(format!(
-                    "table {} is gone. Saving the pipeline's SQL once more makes it go on with a new one",
-                    wanted.table
-                )));
+                return Err(CommitError::Stop(gone(wanted.table)));
             }
             None => make(catalog, wanted).await?,
         };

@@ -1,6 +1,7 @@
 //! Which call a path means. The table of contents of the protocol as it is served.
 
 use http::Method;
+use lakehead_table::embedded::records::percent_decoded;
 
 /// The path under which catalogs are served.
 pub(super) const BASE: &str = "/catalog";
@@ -93,7 +94,7 @@ pub(super) enum NoRoute {
 /// Reads a path.
 pub(super) fn route(method: &Method, path: &str) -> Result<Route, NoRoute> {
     let below = path.strip_prefix(BASE).and_then(|rest| rest.strip_prefix('/')).ok_or(NoRoute::NotFound)?;
-    let parts: Option<Vec<String>> = below.trim_end_matches('/').split('/').map(decoded).collect();
+    let parts: Option<Vec<String>> = below.trim_end_matches('/').split('/').map(percent_decoded).collect();
     let parts = parts.ok_or(NoRoute::NotFound)?;
     let parts: Vec<&str> = parts.iter().map(String::as_str).collect();
     let (base, rest) = match &parts[..] {
@@ -161,22 +162,4 @@ fn only(method: &Method, needed: Method, call: Call) -> Result<Call, NoRoute> {
 /// The levels of a namespace that are one part of a path.
 pub(super) fn levels(text: &str) -> Vec<String> {
     text.split(LEVELS).map(str::to_owned).collect()
-}
-
-/// A part of a path with `%XX` as the bytes they stand for; `None` if these are not UTF-8.
-fn decoded(part: &str) -> Option<String> {
-    let mut out = Vec::with_capacity(part.len());
-    let mut rest = part.as_bytes();
-    while let Some((&byte, behind)) = rest.split_first() {
-        if byte != b'%' {
-            out.push(byte);
-            rest = behind;
-            continue;
-        }
-        let (digits, behind) = behind.split_at_checked(2)?;
-        let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
-        out.push(u8::from_str_radix(digits, 16).ok()?);
-        rest = behind;
-    }
-    String::from_utf8(out).ok()
 }

@@ -18,7 +18,7 @@ use lakehead_model::{Position, Random, SinkId, StreamId, Timestamp};
 use lakehead_sink::{Bucket, BucketFiles, OpenFiles, StagedFile};
 use lakehead_table::{
     Catalog, Commit, CommitError, Committer, Extensions, Layout, LoadedTable, NamespaceIdent, NewFile,
-    Partitions, TableIdent, TableStorage, Target, Uuid, Wanted, Writer, table_columns,
+    Partitions, TableIdent, TableStorage, Target, Uuid, Wanted, Writer, gone, table_columns,
 };
 use lakehead_transform::{Output, Program};
 use serde::{Deserialize, Serialize};
@@ -121,10 +121,7 @@ impl Shared {
     pub(super) async fn placed(&self, task: &Task, named: &Named) -> Result<Placed, FlowError> {
         match named.catalog.load_table(&named.ident).await {
             Ok(Some(loaded)) => self.place(task, named, &loaded),
-            Ok(None) => Err(FlowError::new(format!(
-                "table {} is gone. Saving the pipeline's SQL once more makes it go on with a new one",
-                named.ident
-            ))),
+            Ok(None) => Err(FlowError::new(gone(&named.ident))),
             Err(e) => Err(CommitError::Later(e).into()),
         }
     }
@@ -224,7 +221,7 @@ impl Shared {
                 statement: task.key.statement,
                 stream: intent.stream,
             },
-            table: Uuid::from_u64_pair(intent.uuid.0, intent.uuid.1),
+            table: intent.table(),
             believed: intent.believed,
             until,
             files: &new.collect::<Vec<_>>(),
@@ -238,10 +235,7 @@ impl Shared {
 impl TableEnd {
     /// How many partitions may be written at a time.
     pub(super) fn open_files(&self) -> OpenFiles {
-        match self.partitions.time_pattern() {
-            Some(_) => OpenFiles::BY_TIME,
-            None => OpenFiles::BY_VALUE,
-        }
+        if self.partitions.are_by_time() { OpenFiles::BY_TIME } else { OpenFiles::BY_VALUE }
     }
 
     pub(super) fn placed(&self) -> &Placed {
@@ -260,7 +254,7 @@ impl TableEnd {
         let mut columns = made.rows.columns().to_vec();
         columns.push(made.carry(times).map_err(failed)?);
         let rows = RecordBatch::try_new(Arc::clone(&self.columns), columns).map_err(failed)?;
-        if self.partitions.time_pattern().is_some() {
+        if self.partitions.are_by_time() {
             self.partitions.by_time(folder, self.time);
             return Ok(vec![(Arc::clone(folder), rows)]);
         }

@@ -121,8 +121,8 @@ pub fn table_key(levels: &[String], name: &str) -> String {
 /// Levels, and the name if the key is a table's; `None` for a key that was not made here.
 pub fn parse_key(key: &str) -> Option<(Vec<String>, Option<String>)> {
     let (levels, name) = key.rsplit_once('/')?;
-    let levels = levels.split('/').map(unescaped).collect::<Option<_>>()?;
-    let name = if name.is_empty() { None } else { Some(unescaped(name)?) };
+    let levels = levels.split('/').map(percent_decoded).collect::<Option<_>>()?;
+    let name = if name.is_empty() { None } else { Some(percent_decoded(name)?) };
     Some((levels, name))
 }
 
@@ -138,7 +138,8 @@ fn escaped(text: &str) -> String {
     out
 }
 
-fn unescaped(text: &str) -> Option<String> {
+/// A text with `%XX` as the bytes they stand for; `None` if these are not UTF-8.
+pub fn percent_decoded(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((&byte, behind)) = rest.split_first() {
@@ -148,7 +149,8 @@ fn unescaped(text: &str) -> Option<String> {
             continue;
         }
         let (digits, behind) = behind.split_at_checked(2)?;
-        out.push(u8::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?);
+        let digits = std::str::from_utf8(digits).ok().filter(|d| d.bytes().all(|b| b.is_ascii_hexdigit()))?;
+        out.push(u8::from_str_radix(digits, 16).ok()?);
         rest = behind;
     }
     String::from_utf8(out).ok()
